@@ -1,0 +1,69 @@
+//! Why a backup could not be made or restored, as far as a caller would act differently.
+
+/// A backup was not made; nothing of it is left in the bucket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The store refused.
+    #[error("cannot write to the backup bucket")]
+    Store(#[from] sandkeep_objects::Error),
+    /// Reading the directory failed.
+    #[error("cannot read {path:?}")]
+    Read {
+        /// Path below the directory, lossy.
+        path: String,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A limit of the squashfs format.
+    #[error("squashfs cannot hold {what} (limit {limit})")]
+    FormatLimit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much it takes.
+        limit: u64,
+    },
+    /// The caller gave up.
+    #[error("the backup was cancelled")]
+    Cancelled,
+}
+
+/// A backup could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// `meta.json` or the archive is missing.
+    #[error("backup {id} does not exist")]
+    NotFound {
+        /// Which.
+        id: String,
+    },
+    /// Its time to live has elapsed.
+    #[error("backup {id} expired at {expired_at}")]
+    Expired {
+        /// Which.
+        id: String,
+        /// When, ISO 8601.
+        expired_at: String,
+    },
+    /// `meta.json` cannot be understood.
+    #[error("meta.json of backup {id} is damaged: {what}")]
+    DamagedManifest {
+        /// Which.
+        id: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The archive is not what a writer makes.
+    #[error("the archive of backup {id} is damaged: {what}")]
+    DamagedArchive {
+        /// Which.
+        id: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The store refused.
+    #[error("cannot read from the backup bucket")]
+    Store(#[from] sandkeep_objects::Error),
+}

@@ -1,0 +1,63 @@
+//! What can be set of a mounted bucket.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Who owns what carries no owner of its own, and how ids map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Added to every stored uid and gid on the way to the kernel and subtracted on the way back: the first host id of
+    /// a sandbox's block. 0 on the host.
+    pub id_base: u32,
+    /// Owner of objects without metadata, before `id_base` is added.
+    pub default_uid: u32,
+    /// Group of objects without metadata, before `id_base` is added.
+    pub default_gid: u32,
+}
+
+/// Settings of one mount. All sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BucketFsSettings {
+    /// Only keys below this are shown, without it. Empty, or ends with `/`; no leading slash.
+    pub prefix: String,
+    /// Every change fails with EROFS.
+    pub read_only: bool,
+    /// Ids.
+    pub owner: Owner,
+    /// Mode of files without metadata.
+    pub file_mode: u32,
+    /// Mode of directories without metadata.
+    pub directory_mode: u32,
+    /// How long metadata may be stale towards changes by others.
+    pub metadata_age: Duration,
+    /// Part size of multipart uploads (at least 5 MiB on S3); files above it are uploaded in parts while written.
+    pub part_size: u64,
+    /// Memory for data on its way in both directions.
+    pub memory_budget: u64,
+    /// Uploads and downloads at once.
+    pub transfers: usize,
+}
+
+impl Default for Owner {
+    fn default() -> Self {
+        Self { id_base: 0, default_uid: 0, default_gid: 0 }
+    }
+}
+
+impl Default for BucketFsSettings {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            read_only: false,
+            owner: Owner::default(),
+            file_mode: 0o644,
+            directory_mode: 0o755,
+            metadata_age: Duration::from_secs(1),
+            part_size: 8 << 20,
+            memory_budget: 128 << 20,
+            transfers: 8,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Why the endpoint cannot run. Errors of requests are S3's own, as XML.
+
+use std::path::PathBuf;
+
+/// The endpoint could not be started or kept running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file cannot be read or written.
+    #[error("cannot use the key file {path}")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// The system's error, or what is wrong with the content.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,12 @@
+//! The S3 endpoint: an HTTP server that speaks S3 over any [`sandkeep_objects::ObjectService`].
+//!
+//! Owns wire parsing, authentication (with `sandkeep-objects`' SigV4), routing, XML and access keys. Runs in a process
+//! of its own, which alone owns the embedded store. Knows nothing of sandboxes or mounts.
+
+mod error;
+mod keys;
+mod serve;
+
+pub use error::Error;
+pub use keys::{AccessKey, KeyRing};
+pub use serve::{Gateway, GatewaySettings};

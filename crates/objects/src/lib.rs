@@ -1,0 +1,29 @@
+//! Object storage: what a store is ([`ObjectStore`], [`ObjectService`]), and the stores there are.
+//!
+//! Owns the S3 client, the embedded store, the in-memory store, provider quirks and the decorators around
+//! any store. Knows nothing of files, mounts, archives or HTTP serving.
+
+mod credentials;
+pub mod directory;
+mod error;
+mod key;
+mod memory;
+pub mod s3;
+mod service;
+mod store;
+mod types;
+
+pub use credentials::{AccessKeyId, Credentials, SecretKey};
+pub use error::{Error, KeyError, Result};
+pub use directory::DirectoryService;
+pub use key::{BucketName, MAX_KEY_BYTES, ObjectKey};
+pub use memory::MemoryService;
+pub use s3::{AddressingStyle, Provider, S3Client, S3Settings};
+pub use service::{BucketInfo, ObjectService};
+pub use store::ObjectStore;
+pub use types::{
+    Body, ByteRange, ByteStream, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
+    DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject, MetadataDirective,
+    ObjectInfo, ObjectMetadata, PartInfo, PutRequest, PutResponse, Upload, UploadId, UploadInfo,
+    WriteConditions,
+};

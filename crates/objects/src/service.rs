@@ -1,0 +1,37 @@
+//! Many buckets under one account.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use crate::{BucketName, ObjectStore, Result};
+
+/// A bucket in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketInfo {
+    /// Its name.
+    pub name: BucketName,
+    /// When it was created.
+    pub created: SystemTime,
+}
+
+/// An account of an object store: creates buckets and hands out stores for them.
+#[async_trait]
+pub trait ObjectService: Debug + Send + Sync + 'static {
+    /// Creates a bucket; [`crate::Error::BucketExists`] if there is one.
+    async fn create_bucket(&self, name: &BucketName) -> Result<()>;
+
+    /// Succeeds if the bucket exists and may be used; else [`crate::Error::NoSuchBucket`] or an access error.
+    async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo>;
+
+    /// Deletes an empty bucket.
+    async fn delete_bucket(&self, name: &BucketName) -> Result<()>;
+
+    /// All buckets the credentials may see, by name.
+    async fn list_buckets(&self) -> Result<Vec<BucketInfo>>;
+
+    /// The store of one bucket. Does not check that the bucket exists: the first operation does.
+    fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore>;
+}
