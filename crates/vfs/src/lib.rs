@@ -4,12 +4,14 @@
 //! implementation `MemoryFs` and the conformance suite. The only crate that uses `sandkeep-fuse`; others mount and
 //! serve through [`mount`] and [`Server`]. Knows nothing of buckets, archives or sandboxes.
 
+mod connections;
 mod error;
 mod filesystem;
 mod mount;
 mod server;
 mod types;
 
+pub use connections::{abort_connection, connection_id};
 pub use error::{Errno, MountError};
 pub use filesystem::{FileSystem, KernelCache};
 pub use mount::{Connection, MountOptions, Mounted, Negotiated, abort, attach, mount};

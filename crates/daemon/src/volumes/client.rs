@@ -1,7 +1,12 @@
 //! The daemon's side: asks the keeper, starting it where it does not run.
 
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sandkeep_backups::{Manifest, Progress};
@@ -9,10 +14,13 @@ use sandkeep_vfs::MountOptions;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::channel::{self, AsyncChannel};
+use super::protocol::{Answer, Request, Volume};
 use super::{BackupJob, BackupVolume, BucketVolume, VolumeError};
+use crate::roles;
 
 /// Names a volume for as long as its worker serves it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VolumeId(pub String);
 
@@ -39,7 +47,7 @@ pub struct VolumeStatus {
 /// Where the keeper is and how to start it.
 #[derive(Clone, Debug)]
 pub struct VolumesSettings {
-    /// Directory of the keeper's socket, mode 0700.
+    /// Directory of the keeper's socket and log, mode 0700.
     pub run: PathBuf,
     /// This program.
     pub program: PathBuf,
@@ -49,39 +57,59 @@ pub struct VolumesSettings {
 
 /// The way to all volumes. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Volumes {}
+pub struct Volumes {
+    socket: Arc<Path>,
+}
 
 impl Volumes {
     /// Connects to the keeper, or starts it.
     pub async fn start(settings: VolumesSettings) -> Result<Self, VolumeError> {
-        todo!()
+        let socket = settings.run.join("keeper.sock");
+        let volumes = Self { socket: socket.as_path().into() };
+        if channel::connect(&socket).is_err() {
+            start_keeper(&settings, &socket).map_err(|error| VolumeError::failed("cannot start the keeper", &error))?;
+        }
+        volumes.list().await?;
+        Ok(volumes)
     }
 
     /// Opens a bucket in a worker and mounts it detached.
     pub async fn mount_bucket(&self, volume: BucketVolume, options: MountOptions) -> Result<VolumeMount, VolumeError> {
-        todo!()
+        self.mount(Volume::Bucket(Box::new(volume)), options).await
     }
 
     /// Opens a backup in a worker and mounts it detached.
     pub async fn mount_backup(&self, volume: BackupVolume, options: MountOptions) -> Result<VolumeMount, VolumeError> {
-        todo!()
+        self.mount(Volume::Backup(Box::new(volume)), options).await
+    }
+
+    async fn mount(&self, volume: Volume, options: MountOptions) -> Result<VolumeMount, VolumeError> {
+        match self.ask(Request::Mount { volume, options }).await? {
+            (Answer::Mounted { id }, mut descriptors) if !descriptors.is_empty() => {
+                Ok(VolumeMount { id, mount: descriptors.remove(0) })
+            }
+            (answer, _) => Err(unexpected(&answer)),
+        }
     }
 
     /// Flushes, then ends a volume: its mount answers ENOTCONN afterwards. What is not uploaded at the deadline is
     /// reported. Succeeds if there is no such volume.
     pub async fn end(&self, id: &VolumeId, deadline: Duration) -> Result<(), VolumeError> {
-        todo!()
+        self.done(Request::End { id: id.clone(), deadline }).await
     }
 
     /// Fails every request in flight and all later ones at once (before a sandbox is killed), keeping the worker for its
     /// uploads until [`Self::end`].
     pub async fn abort(&self, id: &VolumeId) -> Result<(), VolumeError> {
-        todo!()
+        self.done(Request::Abort { id: id.clone() }).await
     }
 
     /// All volumes.
     pub async fn list(&self) -> Result<Vec<VolumeStatus>, VolumeError> {
-        todo!()
+        match self.ask(Request::List).await? {
+            (Answer::Volumes(volumes), _) => Ok(volumes),
+            (answer, _) => Err(unexpected(&answer)),
+        }
     }
 
     /// Makes a backup of `directory` in a worker of its own; dropping the future cancels it and removes what was uploaded.
@@ -91,11 +119,69 @@ impl Volumes {
         directory: OwnedFd,
         progress: mpsc::Sender<Progress>,
     ) -> Result<Manifest, VolumeError> {
-        todo!()
+        let channel = self.send(&Request::Backup(Box::new(job)), Some(directory)).await.map_err(lost)?;
+        loop {
+            match channel.receive().await.map_err(lost)? {
+                // A slow listener misses some of the progress, never the result.
+                Some((Answer::Progress(state), _)) => drop(progress.try_send(state)),
+                Some((Answer::BackedUp(manifest), _)) => return Ok(*manifest),
+                Some((Answer::Failed(error), _)) => return Err(error),
+                Some((answer, _)) => return Err(unexpected(&answer)),
+                None => return Err(VolumeError::plain("the process that made the backup died")),
+            }
+        }
     }
 
     /// Ends all volumes and the keeper, for an orderly shutdown.
     pub async fn stop(&self) -> Result<(), VolumeError> {
-        todo!()
+        self.done(Request::Stop).await
     }
+
+    async fn done(&self, request: Request) -> Result<(), VolumeError> {
+        match self.ask(request).await? {
+            (Answer::Done, _) => Ok(()),
+            (answer, _) => Err(unexpected(&answer)),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<(Answer, Vec<OwnedFd>), VolumeError> {
+        let channel = self.send(&request, None).await.map_err(lost)?;
+        match channel.receive().await.map_err(lost)? {
+            Some((Answer::Failed(error), _)) => Err(error),
+            Some(answer) => Ok(answer),
+            None => Err(VolumeError::plain("the keeper closed the connection")),
+        }
+    }
+
+    async fn send(&self, request: &Request, descriptor: Option<OwnedFd>) -> io::Result<AsyncChannel> {
+        let channel = AsyncChannel::new(channel::connect(&self.socket)?)?;
+        let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
+        channel.send(request, &descriptors).await?;
+        Ok(channel)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "passed to map_err")]
+fn lost(error: io::Error) -> VolumeError {
+    VolumeError::failed("cannot talk to the keeper", &error)
+}
+
+fn unexpected(answer: &Answer) -> VolumeError {
+    VolumeError::plain(format!("the keeper gave an answer to another question: {answer:?}"))
+}
+
+/// Starts the keeper with the listening socket as its standard input, so that no request is ever refused.
+fn start_keeper(settings: &VolumesSettings, socket: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(&settings.run)?;
+    let log = settings.run.join("keeper.log");
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+    let mut child = Command::new(&settings.program)
+        .arg(roles::KEEPER)
+        .stdin(Stdio::from(channel::listen(socket)?))
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(log))
+        .spawn()?;
+    // Reaps the keeper if it ends while this process lives; afterwards init does.
+    std::thread::spawn(move || child.wait());
+    Ok(())
 }

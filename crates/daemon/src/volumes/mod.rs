@@ -3,8 +3,13 @@
 //! The *keeper* holds the FUSE connections and starts one *worker* per volume, which holds the credentials. The daemon
 //! talks to the keeper over a unix socket; killing the daemon leaves both running.
 
+pub(crate) mod channel;
 mod client;
+pub(crate) mod keeper;
+pub(crate) mod protocol;
 mod spec;
+pub(crate) mod worker;
 
 pub use client::{VolumeId, VolumeMount, VolumeStatus, Volumes, VolumesSettings};
+pub(crate) use spec::chain;
 pub use spec::{BackupJob, BackupVolume, BucketVolume, StoreSpec, VolumeError, VolumeErrorCode};

@@ -1,6 +1,8 @@
 //! What a volume is, as it travels to its worker over an inherited descriptor.
 
-use sandkeep_backups::{BackupId, CreateOptions, ImageSettings};
+use std::error::Error;
+
+use sandkeep_backups::{BackupId, CreateError, CreateOptions, ImageSettings, RestoreError};
 use sandkeep_bucketfs::BucketFsSettings;
 use sandkeep_objects::{BucketName, S3Settings};
 use serde::{Deserialize, Serialize};
@@ -78,4 +80,79 @@ pub enum VolumeErrorCode {
     Cancelled,
     /// Anything else.
     Failed,
+}
+
+impl VolumeError {
+    /// A failure of no special kind.
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self { code: VolumeErrorCode::Failed, message: message.into(), expired_at: None }
+    }
+
+    /// A failure of no special kind, with its causes.
+    pub fn failed(what: &str, error: &dyn Error) -> Self {
+        Self::plain(format!("{what}: {}", chain(error)))
+    }
+}
+
+/// The texts of an error and all its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<&sandkeep_objects::Error> for VolumeError {
+    fn from(error: &sandkeep_objects::Error) -> Self {
+        use sandkeep_objects::Error as Store;
+        let code = match error {
+            Store::NoSuchBucket { .. } => VolumeErrorCode::NoSuchBucket,
+            Store::InvalidCredentials { .. } | Store::AccessDenied => VolumeErrorCode::AccessDenied,
+            Store::Unreachable { .. } => VolumeErrorCode::Unreachable,
+            _ => VolumeErrorCode::Failed,
+        };
+        Self { code, message: chain(error), expired_at: None }
+    }
+}
+
+impl From<sandkeep_bucketfs::Error> for VolumeError {
+    fn from(error: sandkeep_bucketfs::Error) -> Self {
+        match &error {
+            sandkeep_bucketfs::Error::Store(store) => store.into(),
+            _ => Self::plain(chain(&error)),
+        }
+    }
+}
+
+impl From<CreateError> for VolumeError {
+    fn from(error: CreateError) -> Self {
+        match &error {
+            CreateError::Store(store) => store.into(),
+            CreateError::Cancelled => Self { code: VolumeErrorCode::Cancelled, ..Self::plain(error.to_string()) },
+            _ => Self::plain(chain(&error)),
+        }
+    }
+}
+
+impl From<RestoreError> for VolumeError {
+    fn from(error: RestoreError) -> Self {
+        let mut answer = Self::plain(chain(&error));
+        match error {
+            RestoreError::Store(store) => answer = (&store).into(),
+            RestoreError::NotFound { .. } => answer.code = VolumeErrorCode::BackupNotFound,
+            RestoreError::Expired { expired_at, .. } => {
+                answer.code = VolumeErrorCode::BackupExpired;
+                answer.expired_at = Some(expired_at);
+            }
+            RestoreError::DamagedManifest { .. } | RestoreError::DamagedArchive { .. } => {
+                answer.code = VolumeErrorCode::BackupDamaged;
+            }
+            _ => {}
+        }
+        answer
+    }
 }

@@ -1,0 +1,56 @@
+//! The gateway: the S3 endpoint over the embedded store, which it alone owns.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandkeep_gateway::{Gateway, GatewaySettings, KeyRing};
+use sandkeep_objects::{Credentials, DirectoryService};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::process;
+use crate::volumes::VolumeError;
+
+/// How a gateway runs.
+#[derive(Clone, Debug)]
+pub struct GatewayRole {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Directory of the store and its keys.
+    pub data: PathBuf,
+    /// Replaces the generated default pair.
+    pub given: Option<Credentials>,
+    /// Started by the daemon: leaves its terminal and survives it.
+    pub detached: bool,
+}
+
+impl GatewayRole {
+    /// Where a data directory keeps its key pairs.
+    pub fn key_file(data: &std::path::Path) -> PathBuf {
+        data.join("keys.json")
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. `ready` learns the address listened on.
+pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> Result<(), VolumeError> {
+    process::keep_memory_private();
+    if role.detached {
+        process::detach_from_terminal();
+    }
+    let cannot = |what: &'static str| move |error: io::Error| VolumeError::failed(what, &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot("cannot wait for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot wait for signals"))?;
+    let service = DirectoryService::open(&role.data).await.map_err(|error| VolumeError::from(&error))?;
+    let failed = |error: sandkeep_gateway::Error| VolumeError::failed("cannot start the S3 endpoint", &error);
+    let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
+    let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys };
+    let gateway = Gateway::start(settings, Arc::new(service)).await.map_err(failed)?;
+    ready(gateway.address());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    gateway.stop().await;
+    Ok(())
+}

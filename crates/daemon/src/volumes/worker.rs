@@ -1,0 +1,172 @@
+//! A worker: serves one volume, or makes one backup, and holds the credentials for it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sandkeep_backups::{Image, Progress, ProgressSink, Source};
+use sandkeep_bucketfs::BucketFs;
+use sandkeep_objects::{ObjectService, ObjectStore, S3Client};
+use sandkeep_vfs::{Connection, FileSystem, Server, Takeover};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::channel::AsyncChannel;
+use super::protocol::{Answer, Command, Job, Report, Volume};
+use super::spec::BackupJob;
+use super::{StoreSpec, VolumeError};
+
+/// Threads that read requests; one is cheapest, the second lets a slow request not delay the others.
+const FUSE_THREADS: usize = 2;
+/// How long a volume whose sandbox is gone may go on uploading.
+const FLUSH_AFTER_DETACH: Duration = Duration::from_secs(300);
+/// How often progress is passed on.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Serves the job that arrives on `socket`; returns when it is done.
+pub(crate) async fn run(socket: OwnedFd) -> io::Result<()> {
+    let keeper = AsyncChannel::new(socket)?;
+    let Some((job, mut descriptors)) = keeper.receive::<Job>().await? else { return Ok(()) };
+    let missing = || io::Error::new(io::ErrorKind::InvalidData, "a descriptor did not come along");
+    match job {
+        Job::Serve { volume, negotiated, crashed_before } => {
+            let device = descriptors.pop().ok_or_else(missing)?;
+            serve(&keeper, volume, Connection { device, negotiated }, crashed_before).await
+        }
+        Job::Backup(job) => {
+            let client = descriptors.pop().ok_or_else(missing)?;
+            let directory = descriptors.pop().ok_or_else(missing)?;
+            back_up(*job, directory, AsyncChannel::new(client)?).await
+        }
+    }
+}
+
+/// What a worker serves, kept in its own type where it has to be flushed.
+enum Opened {
+    Bucket(Arc<BucketFs>),
+    Backup(Arc<Image>),
+}
+
+impl Opened {
+    async fn open(volume: Volume) -> Result<Self, VolumeError> {
+        match volume {
+            Volume::Bucket(volume) => {
+                let store = connect(volume.store)?;
+                Ok(Self::Bucket(Arc::new(BucketFs::open(store, volume.settings).await?)))
+            }
+            Volume::Backup(volume) => {
+                let store = connect(volume.store)?;
+                let image = Image::open(store, &volume.id, volume.settings, SystemTime::now()).await?;
+                Ok(Self::Backup(Arc::new(image)))
+            }
+        }
+    }
+
+    fn filesystem(&self) -> Arc<dyn FileSystem> {
+        match self {
+            Self::Bucket(bucket) => Arc::clone(bucket) as _,
+            Self::Backup(image) => Arc::clone(image) as _,
+        }
+    }
+
+    async fn flush(&self, deadline: Duration) -> Result<(), VolumeError> {
+        match self {
+            Self::Bucket(bucket) => Ok(bucket.flush_all(deadline).await?),
+            Self::Backup(_) => Ok(()),
+        }
+    }
+}
+
+/// The store of a volume.
+pub(crate) fn connect(spec: StoreSpec) -> Result<Arc<dyn ObjectStore>, VolumeError> {
+    let client = S3Client::new(spec.s3).map_err(|error| VolumeError::from(&error))?;
+    Ok(client.bucket(&spec.bucket))
+}
+
+async fn serve(keeper: &AsyncChannel, volume: Volume, connection: Connection, crashed: bool) -> io::Result<()> {
+    let (opened, session) = match open_and_serve(volume, connection, crashed).await {
+        Ok(served) => served,
+        Err(error) => {
+            keeper.send(&Report::Failed(error), &[]).await?;
+            // The keeper ends us; leaving by ourselves would look like an orderly end.
+            return std::future::pending().await;
+        }
+    };
+    keeper.send(&Report::Ready, &[]).await?;
+    let outcome = tokio::select! {
+        () = session.ended() => opened.flush(FLUSH_AFTER_DETACH).await,
+        command = keeper.receive::<Command>() => match command {
+            Ok(Some((Command::End { deadline }, _))) => opened.flush(deadline).await,
+            // The keeper died: without it nobody can take this mount over, so serve on until it is unmounted.
+            _ => {
+                session.ended().await;
+                opened.flush(FLUSH_AFTER_DETACH).await
+            }
+        },
+    };
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "not everything could be uploaded");
+    }
+    keeper.send(&Report::Ended(outcome.err()), &[]).await
+}
+
+async fn open_and_serve(
+    volume: Volume,
+    connection: Connection,
+    crashed: bool,
+) -> Result<(Opened, sandkeep_vfs::Session), VolumeError> {
+    let opened = Opened::open(volume).await?;
+    let failed = |error| VolumeError::failed("cannot serve the mount", &error);
+    let server = Server::start(FUSE_THREADS, tokio::runtime::Handle::current()).map_err(failed)?;
+    let takeover = if crashed { Takeover::AfterCrash } else { Takeover::Fresh };
+    let session = server.serve(connection, opened.filesystem(), takeover).map_err(failed)?;
+    // The threads live as long as the process.
+    std::mem::forget(server);
+    Ok((opened, session))
+}
+
+/// Passes the newest progress on to whoever watches.
+struct Watched(watch::Sender<Progress>);
+
+impl ProgressSink for Watched {
+    fn report(&self, progress: Progress) {
+        self.0.send_replace(progress);
+    }
+}
+
+async fn back_up(job: BackupJob, directory: OwnedFd, client: AsyncChannel) -> io::Result<()> {
+    let (sender, progress) = watch::channel(Progress::default());
+    let cancel = CancellationToken::new();
+    let create = async {
+        let store = connect(job.store)?;
+        let source = Source { directory, id_base: job.id_base };
+        let sink = Arc::new(Watched(sender));
+        Ok::<_, VolumeError>(sandkeep_backups::create(store, source, job.options, sink, cancel.clone()).await?)
+    };
+    tokio::pin!(create);
+    let outcome = tokio::select! {
+        outcome = &mut create => outcome,
+        () = tell(&client, progress) => unreachable!("progress is told for ever"),
+        () = client.closed() => {
+            cancel.cancel();
+            create.await
+        }
+    };
+    let answer = match outcome {
+        Ok(manifest) => Answer::BackedUp(Box::new(manifest)),
+        Err(error) => Answer::Failed(error),
+    };
+    client.send(&answer, &[]).await
+}
+
+async fn tell(client: &AsyncChannel, mut progress: watch::Receiver<Progress>) {
+    loop {
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
+        let news = progress.has_changed().unwrap_or(false);
+        let state = *progress.borrow_and_update();
+        if news && client.send(&Answer::Progress(state), &[]).await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
