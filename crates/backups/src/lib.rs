@@ -9,6 +9,7 @@ mod create;
 mod error;
 mod image;
 mod manifest;
+mod squashfs;
 
 pub use catalogue::{delete, inspect, list};
 pub use create::{Compression, CreateOptions, Progress, ProgressSink, Source, create};

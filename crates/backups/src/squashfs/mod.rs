@@ -1,0 +1,3 @@
+//! squashfs 4.0: the format both sides share, and each side.
+
+pub(crate) mod format;
