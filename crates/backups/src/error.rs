@@ -1,5 +1,13 @@
 //! Why a backup could not be made or restored, as far as a caller would act differently.
 
+/// Text that is not a backup's id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a backup id: a UUID with hyphens")]
+pub struct InvalidBackupId {
+    /// As given.
+    pub text: String,
+}
+
 /// A backup was not made; nothing of it is left in the bucket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +31,13 @@ pub enum CreateError {
         what: &'static str,
         /// How much it takes.
         limit: u64,
+    },
+    /// The temporary file for an upload in one request cannot be written.
+    #[error("cannot write a temporary file")]
+    Temporary {
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
     },
     /// The caller gave up.
     #[error("the backup was cancelled")]

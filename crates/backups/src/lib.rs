@@ -8,11 +8,13 @@ mod catalogue;
 mod create;
 mod error;
 mod image;
+mod lru;
 mod manifest;
+mod selection;
 mod squashfs;
 
 pub use catalogue::{delete, inspect, list};
 pub use create::{Compression, CreateOptions, Progress, ProgressSink, Source, create};
-pub use error::{CreateError, RestoreError};
+pub use error::{CreateError, InvalidBackupId, RestoreError};
 pub use image::{Image, ImageSettings};
 pub use manifest::{BackupId, Manifest, Skipped};

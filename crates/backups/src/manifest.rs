@@ -2,11 +2,17 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sandkeep_objects::ObjectKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::{InvalidBackupId, RestoreError};
+
+/// A restore is refused this long before the backup expires, so that it does not expire while in use.
+const EXPIRY_MARGIN_MILLISECONDS: f64 = 60_000.0;
 
 /// Names a backup; its objects are `backups/{id}/data.sqsh` and `backups/{id}/meta.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,10 +42,12 @@ impl BackupId {
 }
 
 impl FromStr for BackupId {
-    type Err = uuid::Error;
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        Uuid::try_parse(text)?;
-        Ok(Self(text.to_owned()))
+    type Err = InvalidBackupId;
+    fn from_str(text: &str) -> Result<Self, InvalidBackupId> {
+        /// `conformance/restore_handle.json` refuses UUIDs without hyphens, in braces and as URN.
+        const HYPHENATED_BYTES: usize = 36;
+        let valid = text.len() == HYPHENATED_BYTES && Uuid::try_parse(text).is_ok();
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidBackupId { text: text.to_owned() }) }
     }
 }
 
@@ -49,12 +57,13 @@ impl fmt::Display for BackupId {
     }
 }
 
-/// Something that was not archived, and why.
+/// Something that was not archived as it was, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Path below the directory, lossy.
     pub path: String,
-    /// `changed`, `vanished`, `mount`, ...
+    /// `changed` or `vanished` while it was read; `mount`: a mount point, archived empty; `acl`: archived without
+    /// its POSIX ACL; `owner`: it belongs to an id outside of the sandbox's block, archived as nobody's.
     pub reason: String,
 }
 
@@ -80,20 +89,108 @@ pub struct Manifest {
     /// Bytes of all files before compression.
     #[serde(default)]
     pub content_bytes: u64,
-    /// Files and directories left out by `excludes`.
+    /// Files and directories left out by `excludes`; a directory counts once with all it contains.
     #[serde(default)]
     pub excluded: u64,
     /// ETag of the archive, pinned by restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive_etag: Option<String>,
-    /// What changed or vanished while it was read, or was a mount point.
+    /// What changed or vanished while it was read, was a mount point, or lost an attribute: the first thousand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// How many there were in all.
+    #[serde(default)]
+    pub skipped_count: u64,
 }
 
 impl Manifest {
+    /// Reads `meta.json` of backup `id`.
+    pub fn parse(id: &BackupId, json: &[u8]) -> Result<Self, RestoreError> {
+        let damaged = |what: String| RestoreError::DamagedManifest { id: id.to_string(), what };
+        let manifest: Self = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
+        if !manifest.id.as_str().eq_ignore_ascii_case(id.as_str()) {
+            return Err(damaged(format!("it names another backup, {}", manifest.id)));
+        }
+        Ok(manifest)
+    }
+
     /// When a restore starts to be refused: creation plus ttl. None if `createdAt` is unreadable.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        todo!("and `restorable_at(now)` by conformance/ttl.json")
+        let milliseconds = self.expiry_milliseconds()?;
+        let latest = Timestamp::MAX.as_millisecond();
+        // A cast saturates; a ttl of centuries is a ttl.
+        Timestamp::from_millisecond((milliseconds as i64).min(latest)).ok()
+    }
+
+    /// Whether a restore is allowed: `now` plus a minute is not later than creation plus ttl.
+    pub fn check_restorable(&self, now: SystemTime) -> Result<(), RestoreError> {
+        let damaged = |what: &str| RestoreError::DamagedManifest { id: self.id.to_string(), what: what.into() };
+        let expiry = self.expiry_milliseconds().ok_or_else(|| damaged("createdAt is not a date"))?;
+        let now = Timestamp::try_from(now).map_err(|_| damaged("the clock is out of range"))?;
+        if now.as_millisecond() as f64 + EXPIRY_MARGIN_MILLISECONDS <= expiry {
+            return Ok(());
+        }
+        let expired_at = self.expires_at().map(format_timestamp).unwrap_or_default();
+        Err(RestoreError::Expired { id: self.id.to_string(), expired_at })
+    }
+
+    /// In floating point like the seeds' own arithmetic: a ttl may be a fraction and has no upper limit.
+    fn expiry_milliseconds(&self) -> Option<f64> {
+        let created: Timestamp = self.created_at.parse().ok()?;
+        Some(created.as_millisecond() as f64 + self.ttl * 1000.0)
+    }
+}
+
+/// ISO 8601 with milliseconds and `Z`, as JavaScript's `toISOString` writes it.
+pub(crate) fn format_timestamp(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn created(ttl: f64) -> Manifest {
+        let json = serde_json::json!({
+            "id": "0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e", "dir": "/workspace", "name": null, "sizeBytes": 1,
+            "ttl": ttl, "createdAt": "2024-05-06T07:08:09.120Z",
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn restores_are_refused_a_minute_before_expiry() {
+        let table = include_str!("../../../conformance/ttl.json");
+        let table: serde_json::Value = serde_json::from_str(table).unwrap();
+        for case in table["cases"].as_array().unwrap() {
+            let manifest = created(case["input"]["ttl"].as_f64().unwrap());
+            let age = Duration::from_secs(case["input"]["ageSeconds"].as_u64().unwrap());
+            let now = SystemTime::from(manifest.created_at.parse::<Timestamp>().unwrap()) + age;
+            assert_eq!(manifest.check_restorable(now).is_ok(), case["expect"].as_bool().unwrap(), "{case}");
+        }
+    }
+
+    #[test]
+    fn expiry_reads_like_javascript_and_never_overflows() {
+        assert_eq!(format_timestamp(created(0.5).expires_at().unwrap()), "2024-05-06T07:08:09.620Z");
+        assert_eq!(format_timestamp(created(60.0).expires_at().unwrap()), "2024-05-06T07:09:09.120Z");
+        assert!(created(1e300).expires_at().is_some());
+        assert!(created(1e300).check_restorable(SystemTime::now()).is_ok());
+    }
+
+    #[test]
+    fn ids_are_hyphenated_uuids() {
+        let table = include_str!("../../../conformance/restore_handle.json");
+        let table: serde_json::Value = serde_json::from_str(table).unwrap();
+        for case in table["cases"].as_array().unwrap() {
+            let Some(id) = case["input"]["id"].as_str() else { continue };
+            let valid_elsewhere = case["expect"]["ok"].is_object();
+            let only_id_is_wrong = case["input"]["dir"] == "/workspace/p";
+            if valid_elsewhere || only_id_is_wrong {
+                assert_eq!(id.parse::<BackupId>().is_ok(), valid_elsewhere, "{case}");
+            }
+        }
     }
 }

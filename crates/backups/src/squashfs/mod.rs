@@ -1,3 +1,4 @@
 //! squashfs 4.0: the format both sides share, and each side.
 
 pub(crate) mod format;
+pub(crate) mod reader;
