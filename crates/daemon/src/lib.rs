@@ -2,4 +2,5 @@
 //! all the others, and the home of every process role but the sandbox's pid 1.
 
 pub mod roles;
+pub mod standalone;
 pub mod volumes;

@@ -83,6 +83,9 @@ pub enum Error {
         /// Size of the object where the server said it.
         size: Option<u64>,
     },
+    /// The continuation of a listing is not one that this store gave.
+    #[error("the continuation token of the listing is not valid")]
+    InvalidContinuation,
     /// The key pair is unknown to the server, or the signature does not match.
     #[error("the server refuses the credentials: {code}")]
     InvalidCredentials {

@@ -7,9 +7,12 @@ mod credentials;
 pub mod directory;
 mod error;
 mod key;
+mod listing;
 mod memory;
 pub mod s3;
+mod semantics;
 mod service;
+pub mod sigv4;
 mod store;
 mod types;
 
@@ -17,8 +20,10 @@ pub use credentials::{AccessKeyId, Credentials, SecretKey};
 pub use error::{Error, KeyError, Result};
 pub use directory::DirectoryService;
 pub use key::{BucketName, MAX_KEY_BYTES, ObjectKey};
-pub use memory::MemoryService;
+pub use listing::MAX_PAGE;
+pub use memory::{MemoryService, MemorySettings};
 pub use s3::{AddressingStyle, Provider, S3Client, S3Settings};
+pub use semantics::exact_length;
 pub use service::{BucketInfo, ObjectService};
 pub use store::ObjectStore;
 pub use types::{

@@ -1,5 +1,7 @@
 //! What can go wrong with a sandbox.
 
+use std::io;
+
 /// A sandbox operation that did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,4 +56,41 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// A system call that failed, and what it was for; becomes [`Error::Start`] or [`Error::System`] at the wall.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) what: String,
+    pub(crate) source: io::Error,
+}
+
+impl Failure {
+    pub(crate) fn starting(self) -> Error {
+        Error::Start { step: self.what, source: self.source }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::System { what: failure.what, source: failure.source }
+    }
+}
+
+/// Names the purpose of a system call at the place where it is made.
+pub(crate) trait Doing<T> {
+    /// The failure with its purpose.
+    fn doing(self, what: impl Into<String>) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl Into<String>) -> Result<T, Failure> {
+        self.map_err(|source| Failure { what: what.into(), source: source.into() })
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(source: io::Error) -> Self {
+        Self { what: "start a thread".into(), source }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandkeep_gateway::{Gateway, GatewaySettings, KeyRing};
@@ -27,7 +27,7 @@ pub struct GatewayRole {
 
 impl GatewayRole {
     /// Where a data directory keeps its key pairs.
-    pub fn key_file(data: &std::path::Path) -> PathBuf {
+    pub fn key_file(data: &Path) -> PathBuf {
         data.join("keys.json")
     }
 }
@@ -53,4 +53,20 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
     }
     gateway.stop().await;
     Ok(())
+}
+
+/// The pair that SANDKEEP_S3_ACCESS_KEY_ID and SANDKEEP_S3_SECRET_ACCESS_KEY give, if both do.
+pub fn credentials_from_environment() -> Option<Credentials> {
+    let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let id = value("SANDKEEP_S3_ACCESS_KEY_ID")?;
+    Some(Credentials::new(id, value("SANDKEEP_S3_SECRET_ACCESS_KEY")?))
+}
+
+/// Id and secret of the pair meant for people, from a key file.
+pub fn default_key(file: &Path) -> Result<(String, String), VolumeError> {
+    let keys = KeyRing::load_or_create(file, None)
+        .map_err(|error| VolumeError::failed("cannot read the keys", &error))?;
+    let key = keys.named("default").ok_or_else(|| VolumeError::plain("the key file has no pair named default"))?;
+    let credentials = &key.credentials;
+    Ok((credentials.access_key_id.0.clone(), credentials.secret_access_key.expose().to_owned()))
 }

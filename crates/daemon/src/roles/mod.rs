@@ -4,7 +4,7 @@
 mod gateway;
 mod process;
 
-pub use gateway::{GatewayRole, run_gateway};
+pub use gateway::{GatewayRole, credentials_from_environment, default_key, run_gateway};
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,6 +17,11 @@ pub const KEEPER: &str = "__keeper";
 pub const WORKER: &str = "__worker";
 /// Pid 1 of a sandbox: `sandkeep_sandboxes::Runtime::init_main`.
 pub const INIT: &str = "__init";
+
+/// The life of pid 1 of a sandbox; never returns.
+pub fn run_init() -> io::Result<()> {
+    sandkeep_sandboxes::Runtime::init_main()
+}
 
 /// The life of the keeper; returns only on failure.
 pub fn run_keeper() -> io::Result<()> {

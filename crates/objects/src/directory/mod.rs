@@ -1,41 +1,34 @@
 //! The embedded store: an index in SQLite, bodies in files, under one directory that one process owns.
+//!
+//! ```text
+//! DIRECTORY/            mode 0700
+//!   lock                flock held by the owner, whose pid it contains
+//!   index.sqlite{,-wal,-shm}
+//!   bodies/2f/07a3…     one file per body above 16 KiB, named by a random id, never by a key
+//! ```
+//!
+//! A write puts its body into a file under an id that the index has reserved before, syncs file and directory,
+//! and becomes visible by the commit of the index, which is synced as well. Commits that wait for each other
+//! share one transaction. What a crash leaves behind are reserved ids that nothing uses; the next start deletes
+//! their files, however many objects there are.
 
-use std::path::Path;
-use std::sync::Arc;
+mod change;
+mod copy_part;
+mod extents;
+mod failure;
+mod files;
+mod index;
+mod list;
+mod lock;
+mod multipart;
+mod mutations;
+mod pins;
+mod read;
+mod readers;
+mod receive;
+mod rows;
+mod service;
+mod store;
+mod writer;
 
-use async_trait::async_trait;
-
-use crate::{BucketInfo, BucketName, ObjectService, ObjectStore, Result};
-
-/// The embedded store.
-#[derive(Clone, Debug)]
-pub struct DirectoryService {}
-
-impl DirectoryService {
-    /// Opens or makes the store in `directory`, takes its lock, and collects what a crash left behind.
-    ///
-    /// # Errors
-    /// Another process holds the lock (the error names its pid); the directory cannot be used.
-    pub async fn open(directory: &Path) -> Result<Self> {
-        todo!()
-    }
-}
-
-#[async_trait]
-impl ObjectService for DirectoryService {
-    async fn create_bucket(&self, name: &BucketName) -> Result<()> {
-        todo!()
-    }
-    async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
-        todo!()
-    }
-    async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        todo!()
-    }
-    async fn list_buckets(&self) -> Result<Vec<BucketInfo>> {
-        todo!()
-    }
-    fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {
-        todo!()
-    }
-}
+pub use service::DirectoryService;

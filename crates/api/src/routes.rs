@@ -1,0 +1,70 @@
+//! Paths of the routes, for the client; the daemon's router is tested against them.
+//!
+//! | method and path | takes | gives |
+//! |---|---|---|
+//! | `GET /health` | | `{ok: true}` |
+//! | `GET /v1/info` | | [`crate::ServiceInfo`] |
+//! | `GET /v1/sandboxes` | | [`crate::SandboxList`] |
+//! | `POST /v1/sandboxes` | [`crate::SandboxOptions`] | 201 [`crate::SandboxInfo`], random id |
+//! | `PUT /v1/sandboxes/{id}` | [`crate::SandboxOptions`] | [`crate::SandboxInfo`] |
+//! | `GET`, `DELETE /v1/sandboxes/{id}` | | [`crate::SandboxInfo`], 204 |
+//! | `POST /v1/sandboxes/{id}/exec` | [`crate::ExecRequest`] | [`crate::ExecResult`], or [`crate::ExecEvent`]s |
+//! | `GET`, `PUT`, `DELETE /v1/sandboxes/{id}/files?path=` | raw bytes | raw bytes, [`crate::FileWritten`], [`crate::FileWritten`] |
+//! | `GET /v1/sandboxes/{id}/files/exists?path=` | | [`crate::FileExists`] |
+//! | `GET`, `POST /v1/sandboxes/{id}/directories?path=` | [`crate::MakeDirectory`] | [`crate::DirectoryListing`], [`crate::FileWritten`] |
+//! | `GET`, `POST /v1/sandboxes/{id}/mounts` | [`crate::MountRequest`] | [`crate::MountList`], [`crate::MountInfo`] |
+//! | `DELETE /v1/sandboxes/{id}/mounts?path=` | | 204 |
+//! | `POST /v1/sandboxes/{id}/backups` | [`crate::BackupRequest`] | [`crate::DirectoryBackup`], or [`crate::BackupEvent`]s |
+//! | `POST /v1/sandboxes/{id}/restore` | [`crate::DirectoryBackup`] | [`crate::RestoreResult`] |
+//! | `GET /v1/backups`, `GET`, `DELETE /v1/backups/{id}` | | [`crate::BackupList`], [`crate::BackupInfo`], 204 |
+//! | `GET`, `POST /v1/buckets` | [`crate::CreateBucket`] | [`crate::BucketList`], 201 [`crate::BucketInfo`] |
+//! | `DELETE /v1/buckets/{name}` | | 204 |
+//!
+//! Streams of events are asked for by `stream: true` (exec) or `Accept: text/event-stream` (backups). Errors are
+//! [`crate::ErrorBody`]. The bridge's routes are those of the table in `wire/bridge.rs`.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Liveness, open to everyone.
+pub const HEALTH: &str = "/health";
+/// About the service.
+pub const INFO: &str = "/v1/info";
+/// All sandboxes.
+pub const SANDBOXES: &str = "/v1/sandboxes";
+/// All backups.
+pub const BACKUPS: &str = "/v1/backups";
+/// All embedded buckets.
+pub const BUCKETS: &str = "/v1/buckets";
+
+/// What RFC 3986 calls unreserved stays as it is.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Encodes text as a segment of a path or a value of a query.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// A sandbox.
+pub fn sandbox(id: &str) -> String {
+    format!("{SANDBOXES}/{}", encode(id))
+}
+
+/// Something of a sandbox: `exec`, `mounts`, `backups`, `restore`.
+pub fn of_sandbox(id: &str, resource: &str) -> String {
+    format!("{}/{resource}", sandbox(id))
+}
+
+/// Something of a sandbox at a path inside: `files`, `directories`, `mounts`.
+pub fn at_path(id: &str, resource: &str, path: &str) -> String {
+    format!("{}?path={}", of_sandbox(id, resource), encode(path))
+}
+
+/// A backup.
+pub fn backup(id: &str) -> String {
+    format!("{BACKUPS}/{}", encode(id))
+}
+
+/// An embedded bucket.
+pub fn bucket(name: &str) -> String {
+    format!("{BUCKETS}/{}", encode(name))
+}

@@ -1,0 +1,369 @@
+//! The command line. These structures end here: commands receive them and turn them into settings at once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Self-hosted sandboxes whose data outlives them.
+#[derive(Debug, Parser)]
+#[command(name = "sandkeep", version, propagate_version = true, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+const EXAMPLES: &str = "Examples:
+  sandkeep serve                                        the service, with its own S3 store
+  sandkeep sandbox exec demo -- python -c 'print(6*7)'  run a program in a sandbox
+  sandkeep sandbox mount demo my-bucket /data --create  mount an embedded bucket in it
+  sandkeep backup create --sandbox demo /workspace      take a backup of a directory
+  sandkeep mount s3://bucket/prefix /mnt/x              mount a bucket on this host, without the service";
+
+/// How results look.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OutputArguments {
+    /// Results and errors as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// More of what happens, on standard error (SANDKEEP_LOG says more exactly).
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the service: sandboxes over HTTP, and the S3 endpoint.
+    Serve(ServeArguments),
+    /// Run the S3 endpoint alone.
+    S3(S3Arguments),
+    /// Mount a bucket on a directory of this host.
+    Mount(MountArguments),
+    /// Create, use and remove sandboxes.
+    #[command(subcommand, visible_alias = "sb")]
+    Sandbox(SandboxCommand),
+    /// Back up directories and restore them.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Create and list buckets of the embedded store.
+    #[command(subcommand)]
+    Bucket(BucketCommand),
+    /// Show the access keys of the embedded S3 endpoint.
+    Keys(KeysArguments),
+    /// Say what this host offers, what is missing and what to do about it.
+    Doctor,
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  sandkeep completions bash > /etc/bash_completion.d/sandkeep")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  sandkeep serve --data /srv/sandkeep
+  SANDBOX_API_KEY=secret sandkeep serve --listen 0.0.0.0:8787
+
+Settings: flag, then environment SANDKEEP_<FLAG>, then the file, then the default.")]
+pub(crate) struct ServeArguments {
+    /// Where the API listens [default: 127.0.0.1:8787]. Without an API key only loopback is served.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the S3 endpoint listens [default: 127.0.0.1:9000].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) s3_listen: Option<SocketAddr>,
+    /// Where everything is kept [default: /var/lib/sandkeep].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where sockets are [default: /run/sandkeep].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) run: Option<PathBuf>,
+    /// Settings file [default: ./sandkeep.toml, then /etc/sandkeep/sandkeep.toml].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Section `[env.NAME]` of a wrangler file.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  sandkeep s3 --listen 127.0.0.1:9000 --data /srv/s3
+
+The keys are generated at the first start and shown by `sandkeep keys --data DIRECTORY`, or given by
+SANDKEEP_S3_ACCESS_KEY_ID and SANDKEEP_S3_SECRET_ACCESS_KEY.")]
+pub(crate) struct S3Arguments {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    pub(crate) listen: SocketAddr,
+    /// Where buckets and keys are kept.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data: PathBuf,
+    /// Started by the service: outlives it.
+    #[arg(long, hide = true)]
+    pub(crate) internal: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StoreArguments {
+    /// S3 server [default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, then Amazon].
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Region to sign for [default: AWS_REGION, AWS_DEFAULT_REGION, then by the endpoint].
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  sandkeep mount s3://my-bucket /mnt/data --endpoint http://127.0.0.1:9000
+  sandkeep mount s3://my-bucket/logs /mnt/logs --read-only
+  umount /mnt/data                       uploads what is left and ends it
+
+Credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.")]
+pub(crate) struct MountArguments {
+    /// s3://BUCKET[/PREFIX]
+    pub(crate) source: String,
+    /// An existing directory.
+    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// Refuse every change.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Stay in the foreground until unmounted or interrupted.
+    #[arg(long)]
+    pub(crate) foreground: bool,
+}
+
+/// How to reach the service.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServiceArguments {
+    /// The service's address.
+    #[arg(long, value_name = "URL", env = "SANDKEEP_URL", default_value = "http://127.0.0.1:8787")]
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Create a sandbox, or make sure that one of this id runs.
+    #[command(after_help = "Example:\n  sandkeep sandbox create demo")]
+    Create {
+        /// Its id; none: a random one.
+        id: Option<String>,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Run a program in a sandbox, with its output and exit code.
+    #[command(after_help = "Examples:
+  sandkeep sandbox exec demo -- ls -l /workspace
+  sandkeep sandbox exec demo --shell 'npm install && npm test' --timeout 600")]
+    Exec(ExecArguments),
+    /// List sandboxes.
+    Ls {
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Destroy sandboxes; what is in buckets and backups stays.
+    Rm {
+        /// Which.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Mount a bucket in a sandbox.
+    #[command(after_help = "Examples:
+  sandkeep sandbox mount demo my-bucket /data --create
+  sandkeep sandbox mount demo MY_BINDING /data --binding --prefix /users/7/
+  sandkeep sandbox mount demo my-bucket /data --endpoint https://s3.us-west-2.amazonaws.com --read-only")]
+    Mount(SandboxMountArguments),
+    /// Unmount a bucket.
+    Unmount {
+        /// Which sandbox.
+        id: String,
+        /// Where it is mounted.
+        path: String,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Copy a file into (`FILE ID:PATH`) or out of (`ID:PATH FILE`) a sandbox; `-` is the terminal.
+    #[command(after_help = "Example:\n  sandkeep sandbox cp notes.txt demo:/workspace/notes.txt")]
+    Cp {
+        /// From.
+        from: String,
+        /// To.
+        to: String,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecArguments {
+    /// Which sandbox; it is created if it does not exist.
+    pub(crate) id: String,
+    /// Program and arguments, verbatim.
+    #[arg(last = true, required_unless_present = "shell", conflicts_with = "shell")]
+    pub(crate) argv: Vec<String>,
+    /// A whole command line for bash instead.
+    #[arg(long, value_name = "LINE")]
+    pub(crate) shell: Option<String>,
+    /// Working directory [default: /workspace].
+    #[arg(long)]
+    pub(crate) cwd: Option<String>,
+    /// NAME=VALUE, for this command only; may be repeated.
+    #[arg(short, long = "env", value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// Seconds after which the command is ended (exit code 124).
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<f64>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SandboxMountArguments {
+    /// Which sandbox.
+    pub(crate) id: String,
+    /// Bucket, or with --binding the binding's name.
+    pub(crate) bucket: String,
+    /// Absolute path inside.
+    pub(crate) path: String,
+    /// S3 server [default: the embedded store].
+    #[arg(long, value_name = "URL", conflicts_with = "binding")]
+    pub(crate) endpoint: Option<String>,
+    /// BUCKET is the name of a binding of the service's settings.
+    #[arg(long)]
+    pub(crate) binding: bool,
+    /// Create the embedded bucket if it does not exist.
+    #[arg(long, conflicts_with_all = ["endpoint", "binding"])]
+    pub(crate) create: bool,
+    /// Show only keys below this; starts with a slash.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// Refuse every change.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Back up a directory of a sandbox, or with --to a directory of this host.
+    #[command(after_help = "Examples:
+  sandkeep backup create --sandbox demo /workspace --name before-upgrade
+  sandkeep backup create ~/project --to s3://backups/laptop --exclude node_modules")]
+    Create(BackupCreateArguments),
+    /// Restore a backup in a sandbox, at once, as a copy-on-write overlay.
+    #[command(after_help = "Example:\n  sandkeep backup restore --sandbox demo 0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e")]
+    Restore(BackupRestoreArguments),
+    /// List backups: the service's, or with --from those of a bucket.
+    Ls {
+        /// s3://BUCKET[/PREFIX]
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+        #[command(flatten)]
+        store: StoreArguments,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Show one of the service's backups.
+    Show {
+        /// Which.
+        id: String,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Delete the service's backups.
+    Rm {
+        /// Which.
+        #[arg(required = true)]
+        ids: Vec<String>,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+}
+
+/// Codec of archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompressionArgument {
+    Gzip,
+    Lz4,
+    Zstd,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupCreateArguments {
+    /// Which directory.
+    pub(crate) directory: String,
+    /// In this sandbox.
+    #[arg(long, value_name = "ID", required_unless_present = "to", conflicts_with = "to")]
+    pub(crate) sandbox: Option<String>,
+    /// A directory of this host, into s3://BUCKET[/PREFIX].
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// A name for it, at most 256 characters.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Seconds until restores are refused [default: 259200, three days].
+    #[arg(long)]
+    pub(crate) ttl: Option<f64>,
+    /// Leave out what matches, anchored or at any depth; may be repeated.
+    #[arg(long = "exclude", value_name = "PATTERN")]
+    pub(crate) excludes: Vec<String>,
+    /// Codec [default: zstd].
+    #[arg(long, value_enum)]
+    pub(crate) compression: Option<CompressionArgument>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupRestoreArguments {
+    /// Which backup.
+    pub(crate) id: String,
+    /// In this sandbox.
+    #[arg(long, value_name = "ID")]
+    pub(crate) sandbox: String,
+    /// Where to [default: the directory it was taken from].
+    #[arg(long)]
+    pub(crate) dir: Option<String>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BucketCommand {
+    /// Create a bucket.
+    Create {
+        /// Lower-case letters, digits, dots and hyphens.
+        name: String,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// List buckets.
+    Ls {
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  sandkeep keys
+  eval \"$(sandkeep keys --export)\" && aws --endpoint-url http://127.0.0.1:9000 s3 ls")]
+pub(crate) struct KeysArguments {
+    /// Data directory of the service or of `sandkeep s3`.
+    #[arg(long, value_name = "DIRECTORY", env = "SANDKEEP_DATA", default_value = "/var/lib/sandkeep")]
+    pub(crate) data: PathBuf,
+    /// As lines for a shell to evaluate.
+    #[arg(long)]
+    pub(crate) export: bool,
+}

@@ -1,0 +1,129 @@
+//! Fills a part from an existing object: by sharing its files where that wastes little, else by copying bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use md5::{Digest, Md5};
+use rusqlite::Connection;
+
+use super::change::Change;
+use super::extents::{Extent, slice};
+use super::files::Files;
+use super::multipart::{self, Part};
+use super::pins::{PinnedFiles, pin};
+use super::read::{BodyReader, find_pinned, in_snapshot, inline_bytes, stream_body};
+use super::readers::blocking;
+use super::receive::receive_file;
+use super::rows::{StoredBody, find_bucket};
+use super::service::Inner;
+use crate::{Body, BucketName, CopySource, ETag, Error, Result, Upload};
+
+/// Where the bytes of a part come from.
+enum Source {
+    /// Few bytes, at hand.
+    Bytes(bytes::Bytes),
+    /// Pieces of files, which stay on disk meanwhile.
+    Files { pieces: Vec<Extent>, pinned: PinnedFiles, share: bool },
+}
+
+/// Which part of which upload is filled.
+pub(super) struct Target {
+    pub(super) bucket: BucketName,
+    pub(super) upload: Upload,
+    pub(super) number: u32,
+}
+
+/// Copies a range of an object into a part.
+pub(super) async fn copy_part(
+    inner: &Inner,
+    target: Target,
+    source: CopySource,
+    range: Range<u64>,
+) -> Result<ETag> {
+    let length = range.end.saturating_sub(range.start);
+    let (files, bucket) = (Arc::clone(&inner.files), target.bucket.clone());
+    let find = move |connection: &Connection| {
+        in_snapshot(connection, |connection| find(connection, &files, &bucket, &source, &range))
+    };
+    let body = match inner.readers.read(find).await? {
+        Source::Bytes(bytes) => Body::Bytes(bytes),
+        Source::Files { pieces, pinned, share } => {
+            if share && let Some(etag) = share_files(inner, &target, &pieces, length).await? {
+                return Ok(etag);
+            }
+            Body::Stream { length, stream: stream_body(None, BodyReader::new(&pieces, pinned)) }
+        }
+    };
+    let received = receive_file(inner, body).await?;
+    inner
+        .writer
+        .apply(move |change| {
+            let extents = change.publish_file(received.body)?;
+            put_part(change, &target, Part { number: target.number, size: length, md5: received.md5, extents })
+        })
+        .await
+}
+
+fn find(
+    connection: &Connection,
+    files: &Arc<Files>,
+    bucket: &BucketName,
+    source: &CopySource,
+    range: &Range<u64>,
+) -> Result<Source> {
+    let bucket = find_bucket(connection, source.bucket.as_ref().unwrap_or(bucket))?;
+    let (row, pinned) = find_pinned(connection, files, bucket, &source.key)?;
+    source.conditions.check_copy_source(&row.info)?;
+    if range.is_empty() || range.end > row.info.size {
+        return Err(Error::InvalidRange { size: Some(row.info.size) });
+    }
+    match row.body {
+        StoredBody::Inline(id) => Ok(Source::Bytes(inline_bytes(connection, id, range)?)),
+        StoredBody::Extents(extents) => {
+            let pieces = slice(&extents, range);
+            let share = wastes_little(connection, &pieces)?;
+            Ok(Source::Files { pieces, pinned, share })
+        }
+    }
+}
+
+/// Whether the pieces are at least half of their files: a file stays whole as long as a piece of it is used.
+fn wastes_little(connection: &Connection, pieces: &[Extent]) -> Result<bool> {
+    let mut select = connection.prepare_cached("SELECT size FROM files WHERE id = ?1")?;
+    let (mut used, mut kept) = (0, 0);
+    for piece in pieces {
+        used += piece.length;
+        kept += select.query_row([piece.file.to_sql()], |row| row.get::<_, i64>(0))?.cast_unsigned();
+    }
+    Ok(used >= kept / 2)
+}
+
+/// Makes the part of the same files; none if one of them was deleted meanwhile.
+async fn share_files(inner: &Inner, target: &Target, pieces: &[Extent], size: u64) -> Result<Option<ETag>> {
+    let mut reader = BodyReader::new(pieces, pin(&inner.files, pieces));
+    let md5 = blocking(move || {
+        let mut md5 = Md5::new();
+        while let Some(chunk) = reader.next_chunk()? {
+            md5.update(chunk);
+        }
+        Ok(md5.finalize().into())
+    })
+    .await?;
+    let target = Target { bucket: target.bucket.clone(), upload: target.upload.clone(), number: target.number };
+    let extents = pieces.to_vec();
+    inner
+        .writer
+        .apply(move |change| {
+            if !change.share(&extents)? {
+                return Ok(None);
+            }
+            put_part(change, &target, Part { number: target.number, size, md5, extents }).map(Some)
+        })
+        .await
+}
+
+fn put_part(change: &mut Change<'_>, target: &Target, part: Part) -> Result<ETag> {
+    let bucket = find_bucket(change, &target.bucket)?;
+    multipart::find(change, bucket, &target.upload)?;
+    multipart::put_part(change, &target.upload, &part)
+}

@@ -1,0 +1,155 @@
+//! The store as a whole: opening it, and its buckets.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use rusqlite::{ErrorCode, OptionalExtension, params};
+
+use super::change::Change;
+use super::failure::io_failure;
+use super::files::{FileId, Files, NewFile, make_directory, sync_directory};
+use super::lock::StoreLock;
+use super::multipart;
+use super::readers::{Readers, blocking};
+use super::rows::{find_bucket, time_from_sql, time_to_sql};
+use super::store::DirectoryStore;
+use super::writer::Writer;
+use crate::{BucketInfo, BucketName, Error, ObjectService, ObjectStore, Result};
+
+/// File ids reserved with one commit. After a crash at most this many per writer at work are looked at.
+const RESERVATION: usize = 256;
+
+/// The embedded store.
+#[derive(Clone, Debug)]
+pub struct DirectoryService {
+    inner: Arc<Inner>,
+}
+
+/// What the store and its buckets share. The order of the fields is the order of closing.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) readers: Readers,
+    pub(super) writer: Writer,
+    pub(super) files: Arc<Files>,
+    _lock: StoreLock,
+}
+
+impl DirectoryService {
+    /// Opens or makes the store in `directory`, takes its lock, and collects what a crash left behind.
+    ///
+    /// # Errors
+    /// Another process holds the lock (the error names its pid); the directory cannot be used.
+    pub async fn open(directory: &Path) -> Result<Self> {
+        let directory = directory.to_owned();
+        let inner = blocking(move || Inner::open(&directory)).await?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl Inner {
+    fn open(directory: &Path) -> Result<Self> {
+        make_directory(directory).map_err(io_failure)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(io_failure)?;
+        let lock = StoreLock::take(directory)?;
+        let index = directory.join("index.sqlite");
+        let files = Files::open(&directory.join("bodies"))?;
+        let writer = Writer::start(&index, Arc::clone(&files))?;
+        // The names of the index and of `bodies` must survive a power cut as well.
+        sync_directory(directory).map_err(io_failure)?;
+        Ok(Self { readers: Readers::new(&index), writer, files, _lock: lock })
+    }
+
+    /// An empty body file, whose id the index has registered as pending.
+    pub(super) async fn new_file(&self) -> Result<NewFile> {
+        loop {
+            if let Some(id) = self.files.take_reserved() {
+                let files = Arc::clone(&self.files);
+                return blocking(move || files.create(id)).await;
+            }
+            let ids = self.writer.apply(|change| reserve(change)).await?;
+            self.files.add_reserved(ids);
+        }
+    }
+}
+
+fn reserve(change: &Change<'_>) -> Result<Vec<FileId>> {
+    let ids = FileId::random(RESERVATION)?;
+    let mut insert = change.prepare_cached("INSERT INTO pending (id) VALUES (?1)")?;
+    for id in &ids {
+        insert.execute([id.to_sql()])?;
+    }
+    Ok(ids)
+}
+
+#[async_trait]
+impl ObjectService for DirectoryService {
+    async fn create_bucket(&self, name: &BucketName) -> Result<()> {
+        let name = name.clone();
+        self.inner.writer.apply(move |change| create_bucket(change, &name)).await
+    }
+
+    async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
+        let name = name.clone();
+        let created = self.inner.readers.read({
+            let name = name.clone();
+            move |connection| {
+                let mut select = connection.prepare_cached("SELECT created FROM buckets WHERE name = ?1")?;
+                let created = select.query_row([name.as_str()], |row| row.get(0)).optional()?;
+                created.ok_or_else(|| Error::NoSuchBucket { bucket: name.as_str().to_owned() })
+            }
+        });
+        Ok(BucketInfo { name, created: time_from_sql(created.await?) })
+    }
+
+    async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        let name = name.clone();
+        self.inner.writer.apply(move |change| delete_bucket(change, &name)).await
+    }
+
+    async fn list_buckets(&self) -> Result<Vec<BucketInfo>> {
+        self.inner.readers.read(list_buckets).await
+    }
+
+    fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {
+        Arc::new(DirectoryStore::new(Arc::clone(&self.inner), name.clone()))
+    }
+}
+
+fn create_bucket(change: &Change<'_>, name: &BucketName) -> Result<()> {
+    let mut insert = change.prepare_cached("INSERT INTO buckets (name, created) VALUES (?1, ?2)")?;
+    match insert.execute(params![name.as_str(), time_to_sql(SystemTime::now())]) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(Error::BucketExists { bucket: name.as_str().to_owned() })
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// Unfinished uploads do not keep a bucket, as on S3.
+fn delete_bucket(change: &mut Change<'_>, name: &BucketName) -> Result<()> {
+    let bucket = find_bucket(change, name)?;
+    let used: bool = change
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM objects WHERE bucket = ?1)")?
+        .query_row([bucket.0], |row| row.get(0))?;
+    if used {
+        return Err(Error::BucketNotEmpty { bucket: name.as_str().to_owned() });
+    }
+    multipart::abort_all(change, bucket)?;
+    change.prepare_cached("DELETE FROM buckets WHERE id = ?1")?.execute([bucket.0])?;
+    Ok(())
+}
+
+fn list_buckets(connection: &rusqlite::Connection) -> Result<Vec<BucketInfo>> {
+    let mut select = connection.prepare_cached("SELECT name, created FROM buckets ORDER BY name")?;
+    let mut rows = select.query([])?;
+    let mut buckets = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name = row.get::<_, String>(0)?.parse()?;
+        buckets.push(BucketInfo { name, created: time_from_sql(row.get(1)?) });
+    }
+    Ok(buckets)
+}

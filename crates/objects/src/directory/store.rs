@@ -1,0 +1,204 @@
+//! One bucket of the embedded store.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use data_encoding::HEXLOWER;
+use rusqlite::Connection;
+
+use super::change::Change;
+use super::copy_part::{Target, copy_part};
+use super::failure::io_failure;
+use super::multipart::{self, Part};
+use super::read::{self, in_snapshot};
+use super::receive::{INLINE_LIMIT, receive, receive_file};
+use super::rows::{BucketId, find_bucket, find_object, require_object};
+use super::service::Inner;
+use super::{list, mutations};
+use crate::{
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
+    GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectStore, PartInfo, PutRequest,
+    PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
+};
+
+/// One bucket; may not exist.
+pub(super) struct DirectoryStore {
+    inner: Arc<Inner>,
+    name: BucketName,
+}
+
+impl fmt::Debug for DirectoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DirectoryStore").field(&self.name).finish()
+    }
+}
+
+impl DirectoryStore {
+    pub(super) fn new(inner: Arc<Inner>, name: BucketName) -> Self {
+        Self { inner, name }
+    }
+
+    /// Reads the index of this bucket at one moment.
+    async fn read<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, BucketId) -> Result<T> + Send + 'static,
+    {
+        let name = self.name.clone();
+        let read = move |connection: &Connection| {
+            in_snapshot(connection, |connection| read(connection, find_bucket(connection, &name)?))
+        };
+        self.inner.readers.read(read).await
+    }
+
+    /// Refuses a write that cannot succeed before its body is taken in; judged again when it is published.
+    async fn check_target(&self, key: &ObjectKey, conditions: &WriteConditions) -> Result<()> {
+        let (key, conditions) = (key.clone(), conditions.clone());
+        self.read(move |connection, bucket| {
+            let existing = find_object(connection, bucket, &key)?;
+            conditions.check(existing.as_ref().map(|object| &object.info.etag))
+        })
+        .await
+    }
+
+    async fn check_upload(&self, upload: &Upload) -> Result<()> {
+        let upload = upload.clone();
+        self.read(move |connection, bucket| multipart::find(connection, bucket, &upload).map(drop)).await
+    }
+
+    /// Changes this bucket.
+    async fn write<T, F>(&self, write: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Change<'_>, BucketId) -> Result<T> + Send + 'static,
+    {
+        let name = self.name.clone();
+        let write = move |change: &mut Change<'_>| {
+            let bucket = find_bucket(change, &name)?;
+            write(change, bucket)
+        };
+        self.inner.writer.apply(write).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DirectoryStore {
+    fn bucket_name(&self) -> &BucketName {
+        &self.name
+    }
+
+    async fn head(&self, key: &ObjectKey, conditions: Conditions) -> Result<ObjectInfo> {
+        let key = key.clone();
+        self.read(move |connection, bucket| {
+            let info = require_object(connection, bucket, &key)?.info;
+            conditions.check(&info)?;
+            Ok(info)
+        })
+        .await
+    }
+
+    async fn get(&self, request: GetRequest) -> Result<GetResponse> {
+        let files = Arc::clone(&self.inner.files);
+        let open = move |connection: &Connection, bucket| read::open(connection, &files, bucket, &request);
+        let opened = self.read(open).await?;
+        Ok(GetResponse { info: opened.info.clone(), range: opened.range.clone(), body: opened.into_stream() })
+    }
+
+    async fn put(&self, request: PutRequest, body: Body) -> Result<PutResponse> {
+        if body.length() > INLINE_LIMIT {
+            self.check_target(&request.key, &request.conditions).await?;
+        }
+        let received = receive(&self.inner, body).await?;
+        self.write(move |change, bucket| mutations::put(change, bucket, request, received)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<()> {
+        let key = key.clone();
+        self.write(move |change, bucket| mutations::delete(change, bucket, &key)).await
+    }
+
+    async fn delete_many(&self, keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>> {
+        let keys = keys.to_vec();
+        let outcomes = keys.len();
+        self.write(move |change, bucket| keys.iter().try_for_each(|key| mutations::delete(change, bucket, key))).await?;
+        Ok(vec![Ok(()); outcomes])
+    }
+
+    async fn copy(&self, request: CopyRequest) -> Result<PutResponse> {
+        self.write(move |change, bucket| mutations::copy(change, bucket, request)).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        self.read(move |connection, bucket| list::list(connection, bucket, &request)).await
+    }
+
+    async fn create_upload(&self, request: CreateUpload) -> Result<Upload> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| io_failure(std::io::Error::other(error)))?;
+        let upload = Upload { key: request.key.clone(), id: UploadId(HEXLOWER.encode(&random)) };
+        let id = upload.id.0.clone();
+        self.write(move |change, bucket| multipart::create(change, bucket, &request, &id)).await?;
+        Ok(upload)
+    }
+
+    async fn upload_part(&self, upload: &Upload, number: u32, body: Body) -> Result<ETag> {
+        multipart::check_number(number)?;
+        self.check_upload(upload).await?;
+        let received = receive_file(&self.inner, body).await?;
+        let upload = upload.clone();
+        self.write(move |change, bucket| {
+            multipart::find(change, bucket, &upload)?;
+            let extents = match received.size {
+                0 => Vec::new(),
+                _ => change.publish_file(received.body)?,
+            };
+            let part = Part { number, size: received.size, md5: received.md5, extents };
+            multipart::put_part(change, &upload, &part)
+        })
+        .await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        upload: &Upload,
+        number: u32,
+        source: CopySource,
+        range: Range<u64>,
+    ) -> Result<ETag> {
+        multipart::check_number(number)?;
+        self.check_upload(upload).await?;
+        let target = Target { bucket: self.name.clone(), upload: upload.clone(), number };
+        copy_part(&self.inner, target, source, range).await
+    }
+
+    async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[CompletedPart],
+        conditions: WriteConditions,
+    ) -> Result<PutResponse> {
+        let (upload, parts) = (upload.clone(), parts.to_vec());
+        self.write(move |change, bucket| multipart::complete(change, bucket, &upload, &parts, &conditions)).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        let upload = upload.clone();
+        self.write(move |change, bucket| multipart::abort(change, bucket, &upload)).await
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartInfo>> {
+        let upload = upload.clone();
+        self.read(move |connection, bucket| {
+            multipart::find(connection, bucket, &upload)?;
+            multipart::list_parts(connection, &upload)
+        })
+        .await
+    }
+
+    async fn list_uploads(&self, prefix: &[u8]) -> Result<Vec<UploadInfo>> {
+        let prefix = prefix.to_vec();
+        self.read(move |connection, bucket| multipart::list_uploads(connection, bucket, &prefix)).await
+    }
+}

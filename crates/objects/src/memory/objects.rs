@@ -1,0 +1,85 @@
+//! An object in memory: the pieces as they arrived, never joined.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use futures::{StreamExt, TryStreamExt, stream};
+use md5::{Digest, Md5};
+
+use crate::memory::state::now;
+use crate::{Body, ByteStream, ETag, ListedObject, ObjectInfo, ObjectKey, ObjectMetadata, Result};
+
+/// Bytes in pieces.
+#[derive(Clone, Default)]
+pub(super) struct Content {
+    pieces: Arc<[Bytes]>,
+    pub(super) length: u64,
+    pub(super) md5: [u8; 16],
+}
+
+#[derive(Clone)]
+pub(super) struct StoredObject {
+    pub(super) info: ObjectInfo,
+    pub(super) content: Content,
+}
+
+impl Content {
+    pub(super) async fn receive(body: Body) -> Result<Self> {
+        let pieces: Vec<Bytes> = body.into_stream().try_collect().await?;
+        Ok(Self::of(pieces))
+    }
+
+    pub(super) fn of(pieces: Vec<Bytes>) -> Self {
+        let mut digest = Md5::new();
+        pieces.iter().for_each(|piece| digest.update(piece));
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces: pieces.into(), length, md5: digest.finalize().into() }
+    }
+
+    pub(super) fn joined<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        Self::of(parts.flat_map(|part| part.pieces.iter().cloned()).collect())
+    }
+
+    pub(super) fn etag(&self) -> ETag {
+        ETag(HEXLOWER.encode(&self.md5))
+    }
+
+    /// The pieces of a range that lies inside.
+    pub(super) fn slice(&self, range: &Range<u64>) -> Vec<Bytes> {
+        let mut offset = 0;
+        let mut cut = Vec::new();
+        for piece in self.pieces.iter() {
+            let end = offset + piece.len() as u64;
+            let (from, to) = (range.start.max(offset), range.end.min(end));
+            if from < to {
+                // Both lie within the piece, whose length is a usize.
+                cut.push(piece.slice((from - offset) as usize..(to - offset) as usize));
+            }
+            offset = end;
+        }
+        cut
+    }
+
+    pub(super) fn stream(&self, range: &Range<u64>) -> ByteStream {
+        stream::iter(self.slice(range).into_iter().map(Ok)).boxed()
+    }
+}
+
+impl StoredObject {
+    pub(super) fn new(content: Content, etag: ETag, metadata: ObjectMetadata) -> Self {
+        let info = ObjectInfo { size: content.length, etag, last_modified: now(), metadata };
+        Self { info, content }
+    }
+
+    pub(super) fn listed(&self, key: &[u8], with_metadata: bool) -> Result<ListedObject> {
+        Ok(ListedObject {
+            key: ObjectKey::new(key)?,
+            size: self.info.size,
+            etag: self.info.etag.clone(),
+            last_modified: self.info.last_modified,
+            metadata: with_metadata.then(|| self.info.metadata.clone()),
+        })
+    }
+}

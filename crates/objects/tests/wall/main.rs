@@ -1,0 +1,3 @@
+//! The walls of this crate: every store by one contract, signatures by AWS's own examples, providers by table.
+
+mod sigv4;
