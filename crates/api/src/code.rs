@@ -129,9 +129,9 @@ impl ErrorCode {
     pub fn suggestion(self) -> Option<&'static str> {
         match self {
             Self::Unauthorized => Some("Send `Authorization: Bearer <SANDBOX_API_KEY>`."),
-            Self::MissingCredentials => {
-                Some("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the server runs, or pass credentials.")
-            }
+            Self::MissingCredentials => Some(
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the server runs, or pass credentials.",
+            ),
             Self::BackupExpired => Some("Create backups with a longer ttl."),
             Self::BucketNotFound => Some("Create the bucket first."),
             Self::ContainerUnavailable => Some("Try again; `sandkeep doctor` says what the host lacks."),

@@ -98,8 +98,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_in_pieces_of_any_size() {
         let text = encode(Some("stdout"), "aGk=") + ": comment\r\n" + &encode(None, "a\nb");
-        let expected =
-            [Event { name: "stdout".into(), data: "aGk=".into() }, Event { name: String::new(), data: "a\nb".into() }];
+        let expected = [
+            Event { name: "stdout".into(), data: "aGk=".into() },
+            Event { name: String::new(), data: "a\nb".into() },
+        ];
         for size in 1..text.len() {
             let mut decoder = Decoder::default();
             let events: Vec<Event> =

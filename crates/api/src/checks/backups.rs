@@ -123,16 +123,17 @@ fn directory(dir: &str, label: &str) -> Result<(), InvalidInput> {
     require(dir.starts_with('/'), &format!("{label} must be an absolute path"))?;
     require(!dir.contains('\0'), &format!("{label} must not contain null bytes"))?;
     require(dir.split('/').all(|s| s != ".."), &format!("{label} must not contain \"..\" path segments"))?;
-    let below = |root: &&str| dir == **root || dir.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
+    let below = |root: &str| dir == root || dir.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
     let message = format!("{label} must be inside one of the supported directories: {}", ROOTS.join(", "));
-    require(ROOTS.iter().any(|root| below(&root)), &message)
+    require(ROOTS.iter().any(|root| below(root)), &message)
 }
 
 fn name(options: &Map<String, Value>) -> Result<Option<String>, InvalidInput> {
     let Some(value) = options.get("name") else { return Ok(None) };
     let fits = |name: &&str| name.encode_utf16().count() <= MAX_NAME_UNITS;
     let name = value.as_str().filter(fits);
-    let name = name.ok_or_else(|| invalid("BackupOptions.name must be a string of at most 256 characters"))?;
+    let name =
+        name.ok_or_else(|| invalid("BackupOptions.name must be a string of at most 256 characters"))?;
     let clean = name.chars().all(|c| !c.is_ascii_control());
     require(clean, "BackupOptions.name must not contain control characters")?;
     Ok((!name.is_empty()).then(|| name.to_owned()))
@@ -168,7 +169,10 @@ fn compression(options: &Map<String, Value>) -> Result<CompressionOptions, Inval
         Some(Value::Object(compression)) => compression,
         Some(_) => return Err(invalid("BackupOptions.compression must be an object")),
     };
-    Ok(CompressionOptions { format: format(compression.get("format"))?, threads: threads(compression.get("threads"))? })
+    Ok(CompressionOptions {
+        format: format(compression.get("format"))?,
+        threads: threads(compression.get("threads"))?,
+    })
 }
 
 fn format(value: Option<&Value>) -> Result<Option<CompressionFormat>, InvalidInput> {
@@ -179,7 +183,9 @@ fn format(value: Option<&Value>) -> Result<Option<CompressionFormat>, InvalidInp
         Some("zstd") => Ok(Some(CompressionFormat::Zstd)),
         Some(later) if is_planned(later) => Err(InvalidInput::new(
             ErrorCode::NotSupported,
-            format!("BackupOptions.compression.format \"{later}\" is not supported yet: use gzip, lz4 or zstd"),
+            format!(
+                "BackupOptions.compression.format \"{later}\" is not supported yet: use gzip, lz4 or zstd"
+            ),
         )),
         Some(_) => Err(invalid("BackupOptions.compression.format must be one of: gzip, lz4, zstd")),
     }

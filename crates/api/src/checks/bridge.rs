@@ -34,7 +34,11 @@ fn fields(body: &Value) -> Result<&Map<String, Value>, Refusal> {
 /// Checks the body of an exec.
 pub fn bridge_exec(body: &Value) -> Result<BridgeExec, Refusal> {
     let body = fields(body)?;
-    Ok(BridgeExec { argv: argv(body.get("argv"))?, timeout: timeout(body.get("timeout_ms"))?, cwd: cwd(body.get("cwd"))? })
+    Ok(BridgeExec {
+        argv: argv(body.get("argv"))?,
+        timeout: timeout(body.get("timeout_ms"))?,
+        cwd: cwd(body.get("cwd"))?,
+    })
 }
 
 fn argv(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
@@ -66,7 +70,9 @@ fn cwd(value: Option<&Value>) -> Result<Option<String>, Refusal> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(cwd)) => match workspace_path(cwd) {
             Some(path) if !path.contains('\0') => Ok(Some(path)),
-            _ => Err((BridgeCode::OutsideWorkspace, "cwd must resolve to a location within /workspace".into())),
+            _ => {
+                Err((BridgeCode::OutsideWorkspace, "cwd must resolve to a location within /workspace".into()))
+            }
         },
         Some(_) => invalid("cwd must be a string"),
     }
@@ -97,7 +103,11 @@ fn text(value: Option<&Value>, message: &str) -> Result<String, Refusal> {
 
 fn absolute(body: &Map<String, Value>) -> Result<String, Refusal> {
     let path = text(body.get("mountPath"), "mountPath must be a non-empty string")?;
-    if path.starts_with('/') { Ok(path) } else { invalid("mountPath must be an absolute path (start with /)") }
+    if path.starts_with('/') {
+        Ok(path)
+    } else {
+        invalid("mountPath must be an absolute path (start with /)")
+    }
 }
 
 fn options(value: Option<&Value>) -> Result<MountOptions, Refusal> {

@@ -10,14 +10,22 @@ const RESERVED: [&str; 7] = ["www", "api", "admin", "root", "system", "cloudflar
 /// Ids of the SDK: nearly anything of 1 to 63 characters. JavaScript counts UTF-16 units.
 pub fn sdk_sandbox_id(id: &str) -> Result<(), InvalidInput> {
     if !SDK_ID_LENGTHS.contains(&id.encode_utf16().count()) {
-        return refuse(ErrorCode::InvalidSandboxIdLength, id, "Sandbox ID must be 1-63 characters long.".into());
+        return refuse(
+            ErrorCode::InvalidSandboxIdLength,
+            id,
+            "Sandbox ID must be 1-63 characters long.".into(),
+        );
     }
     if id.starts_with('-') || id.ends_with('-') {
         let message = "Sandbox ID cannot start or end with hyphens (DNS requirement).";
         return refuse(ErrorCode::InvalidSandboxIdHyphens, id, message.into());
     }
     if RESERVED.contains(&id.to_lowercase().as_str()) {
-        return refuse(ErrorCode::ReservedSandboxId, id, format!("Reserved sandbox ID '{id}' is not allowed."));
+        return refuse(
+            ErrorCode::ReservedSandboxId,
+            id,
+            format!("Reserved sandbox ID '{id}' is not allowed."),
+        );
     }
     Ok(())
 }

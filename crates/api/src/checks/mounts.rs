@@ -42,7 +42,8 @@ pub fn binding_name(name: &str) -> Result<(), InvalidInput> {
     no_colon(name)?;
     let first = |b: u8| b.is_ascii_alphabetic() || b == b'_';
     let bytes = name.as_bytes();
-    let valid = bytes.first().is_some_and(|&b| first(b)) && bytes.iter().all(|&b| first(b) || b.is_ascii_digit());
+    let valid =
+        bytes.first().is_some_and(|&b| first(b)) && bytes.iter().all(|&b| first(b) || b.is_ascii_digit());
     if valid {
         return Ok(());
     }
@@ -70,8 +71,9 @@ pub fn mount_path(path: &str) -> Result<String, InvalidInput> {
         return refuse("Mount path must not contain null bytes nor be longer than 4096 bytes".into());
     }
     let path = normalize(path);
-    let lives_from = |vital: &&str| path == **vital || path.strip_prefix(*vital).is_some_and(|r| r.starts_with('/'));
-    if path == "/" || UNMOUNTABLE.iter().any(|vital| lives_from(&vital)) {
+    let lives_from =
+        |vital: &str| path == vital || path.strip_prefix(vital).is_some_and(|r| r.starts_with('/'));
+    if path == "/" || UNMOUNTABLE.iter().any(|vital| lives_from(vital)) {
         return refuse(format!("Mount path must not be \"{path}\": the sandbox itself needs it"));
     }
     Ok(path)

@@ -27,7 +27,8 @@ pub fn file_path(path: &str) -> Result<String, InvalidInput> {
 pub fn workspace_path(path: &str) -> Option<String> {
     let absolute = if path.starts_with('/') { path.to_owned() } else { format!("{WORKSPACE}/{path}") };
     let resolved = normalize(&absolute);
-    let inside = resolved == WORKSPACE || resolved.strip_prefix(WORKSPACE).is_some_and(|rest| rest.starts_with('/'));
+    let inside =
+        resolved == WORKSPACE || resolved.strip_prefix(WORKSPACE).is_some_and(|rest| rest.starts_with('/'));
     inside.then_some(resolved)
 }
 

@@ -8,8 +8,8 @@ use super::{Client, EventStream};
 use crate::{
     BackupEvent, BackupInfo, BackupList, BackupRequest, BucketInfo, BucketList, ClientError, CreateBucket,
     DirectoryBackup, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten,
-    MakeDirectory, MountInfo, MountList, MountRequest, RestoreResult, SandboxInfo, SandboxList, SandboxOptions,
-    ServiceInfo, routes,
+    MakeDirectory, MountInfo, MountList, MountRequest, RestoreResult, SandboxInfo, SandboxList,
+    SandboxOptions, ServiceInfo, routes,
 };
 
 const EVENTS: &str = "text/event-stream";
@@ -62,7 +62,11 @@ impl Client {
     }
 
     /// Runs a command and gives its output as it comes. Dropping the stream kills the command.
-    pub async fn exec_stream(&self, id: &str, request: &ExecRequest) -> Result<EventStream<ExecEvent>, ClientError> {
+    pub async fn exec_stream(
+        &self,
+        id: &str,
+        request: &ExecRequest,
+    ) -> Result<EventStream<ExecEvent>, ClientError> {
         let request = ExecRequest { stream: true, ..request.clone() };
         let path = routes::of_sandbox(id, "exec");
         let response = self.connection.send(Call::new(Method::POST, path).json(&request)).await?;
@@ -79,7 +83,9 @@ impl Client {
 
     /// Writes a whole file; parents are created.
     pub async fn write_file(&self, id: &str, path: &str, content: Bytes) -> Result<FileWritten, ClientError> {
-        self.connection.send_for(Call::new(Method::PUT, routes::at_path(id, "files", path)).bytes(content)).await
+        self.connection
+            .send_for(Call::new(Method::PUT, routes::at_path(id, "files", path)).bytes(content))
+            .await
     }
 
     /// Deletes a file.
@@ -118,7 +124,9 @@ impl Client {
 
     /// Mounts a bucket; the same mount again changes nothing.
     pub async fn mount(&self, id: &str, request: &MountRequest) -> Result<MountInfo, ClientError> {
-        self.connection.send_for(Call::new(Method::POST, routes::of_sandbox(id, "mounts")).json(request)).await
+        self.connection
+            .send_for(Call::new(Method::POST, routes::of_sandbox(id, "mounts")).json(request))
+            .await
     }
 
     /// Takes a mount away.
@@ -130,8 +138,14 @@ impl Client {
 /// Backups.
 impl Client {
     /// Makes a backup of a directory of a sandbox.
-    pub async fn create_backup(&self, id: &str, request: &BackupRequest) -> Result<DirectoryBackup, ClientError> {
-        self.connection.send_for(Call::new(Method::POST, routes::of_sandbox(id, "backups")).json(request)).await
+    pub async fn create_backup(
+        &self,
+        id: &str,
+        request: &BackupRequest,
+    ) -> Result<DirectoryBackup, ClientError> {
+        self.connection
+            .send_for(Call::new(Method::POST, routes::of_sandbox(id, "backups")).json(request))
+            .await
     }
 
     /// The same with progress. Dropping the stream cancels the backup.
@@ -145,8 +159,14 @@ impl Client {
     }
 
     /// Shows a backup in a directory of a sandbox.
-    pub async fn restore_backup(&self, id: &str, backup: &DirectoryBackup) -> Result<RestoreResult, ClientError> {
-        self.connection.send_for(Call::new(Method::POST, routes::of_sandbox(id, "restore")).json(backup)).await
+    pub async fn restore_backup(
+        &self,
+        id: &str,
+        backup: &DirectoryBackup,
+    ) -> Result<RestoreResult, ClientError> {
+        self.connection
+            .send_for(Call::new(Method::POST, routes::of_sandbox(id, "restore")).json(backup))
+            .await
     }
 
     /// All backups.

@@ -16,7 +16,9 @@ pub use backups::{
 pub use bridge::{Created, ExitEvent, Running, StreamError};
 pub use buckets::{BucketInfo, BucketList, CreateBucket};
 pub use exec::{ExecEvent, ExecRequest, ExecResult, OutputEncoding};
-pub use files::{DirectoryListing, FileEntry, FileExists, FileKind, FilePermissions, FileWritten, MakeDirectory};
+pub use files::{
+    DirectoryListing, FileEntry, FileExists, FileKind, FilePermissions, FileWritten, MakeDirectory,
+};
 pub use mounts::{MountCredentials, MountInfo, MountList, MountOptions, MountRequest, Variables};
 pub use sandboxes::{ResourceLimits, RestoredDirectory, SandboxInfo, SandboxList, SandboxOptions};
 pub use service::{BindingInfo, Done, ServiceInfo};
