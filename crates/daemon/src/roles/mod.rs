@@ -23,12 +23,12 @@ pub fn run_init() -> io::Result<()> {
     sandkeep_sandboxes::Runtime::init_main()
 }
 
-/// The life of the keeper; returns only on failure.
+/// The life of the keeper; returns only if it cannot start.
 pub fn run_keeper() -> io::Result<()> {
     process::detach_from_terminal();
     process::keep_memory_private();
     let listener = io::stdin().as_fd().try_clone_to_owned()?;
-    keeper::run(&listener, std::env::current_exe()?)
+    keeper::run(&listener, std::env::current_exe()?);
 }
 
 /// The life of a worker.

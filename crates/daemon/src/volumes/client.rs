@@ -12,7 +12,7 @@ use std::time::Duration;
 use sandkeep_backups::{Manifest, Progress};
 use sandkeep_vfs::MountOptions;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use super::channel::{self, AsyncChannel};
 use super::protocol::{Answer, Request, Volume};
@@ -55,20 +55,24 @@ pub struct VolumesSettings {
     pub cache: PathBuf,
 }
 
+impl VolumesSettings {
+    fn socket(&self) -> PathBuf {
+        self.run.join("keeper.sock")
+    }
+}
+
 /// The way to all volumes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Volumes {
-    socket: Arc<Path>,
+    settings: Arc<VolumesSettings>,
+    /// Held while a keeper is started, so that there is never a second one.
+    starting: Arc<Mutex<()>>,
 }
 
 impl Volumes {
     /// Connects to the keeper, or starts it.
     pub async fn start(settings: VolumesSettings) -> Result<Self, VolumeError> {
-        let socket = settings.run.join("keeper.sock");
-        let volumes = Self { socket: socket.as_path().into() };
-        if channel::connect(&socket).is_err() {
-            start_keeper(&settings, &socket).map_err(|error| VolumeError::failed("cannot start the keeper", &error))?;
-        }
+        let volumes = Self { settings: Arc::new(settings), starting: Arc::default() };
         volumes.list().await?;
         Ok(volumes)
     }
@@ -134,7 +138,10 @@ impl Volumes {
 
     /// Ends all volumes and the keeper, for an orderly shutdown.
     pub async fn stop(&self) -> Result<(), VolumeError> {
-        self.done(Request::Stop).await
+        self.done(Request::Stop).await?;
+        // Gone already if another daemon has cleared the directory.
+        drop(std::fs::remove_file(self.settings.socket()));
+        Ok(())
     }
 
     async fn done(&self, request: Request) -> Result<(), VolumeError> {
@@ -153,8 +160,21 @@ impl Volumes {
         }
     }
 
+    /// Connects to the keeper, starting one where none runs (the first time, or after it was killed).
+    async fn connect(&self) -> io::Result<OwnedFd> {
+        let socket = self.settings.socket();
+        if let Ok(connected) = channel::connect(&socket) {
+            return Ok(connected);
+        }
+        let _starting = self.starting.lock().await;
+        channel::connect(&socket).or_else(|_| {
+            start_keeper(&self.settings, &socket)?;
+            channel::connect(&socket)
+        })
+    }
+
     async fn send(&self, request: &Request, descriptor: Option<OwnedFd>) -> io::Result<AsyncChannel> {
-        let channel = AsyncChannel::new(channel::connect(&self.socket)?)?;
+        let channel = AsyncChannel::new(self.connect().await?)?;
         let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
         channel.send(request, &descriptors).await?;
         Ok(channel)

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sandkeep_vfs::{Connection, MountOptions, Negotiated};
@@ -24,21 +24,32 @@ const MAX_RESTARTS: u32 = 10;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// How long a worker may take to open its bucket or archive.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause after a request that could not be taken.
+const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 /// How long beyond its deadline a worker may take to say that it ended.
 const END_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves requests from `listener` until told to stop.
-pub(crate) fn run(listener: &OwnedFd, program: PathBuf) -> io::Result<()> {
+pub(crate) fn run(listener: &OwnedFd, program: PathBuf) -> ! {
     let keeper = Arc::new(Keeper { program, state: Mutex::default(), changed: Condvar::new() });
     loop {
-        let socket = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC)?;
-        let keeper = Arc::clone(&keeper);
-        std::thread::Builder::new().name("request".into()).spawn(move || {
-            if let Err(error) = keeper.answer(&socket) {
-                tracing::warn!(%error, "a request could not be answered");
-            }
-        })?;
+        let accepted = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC).map_err(io::Error::from);
+        let answering = accepted.and_then(|socket| answer_in_thread(Arc::clone(&keeper), socket));
+        if let Err(error) = answering {
+            // Out of descriptors or threads: mounts must go on, so wait for better times.
+            tracing::warn!(%error, "a request could not be taken");
+            std::thread::sleep(RETRY_ACCEPT);
+        }
     }
+}
+
+fn answer_in_thread(keeper: Arc<Keeper>, socket: OwnedFd) -> io::Result<()> {
+    let answer = move || {
+        if let Err(error) = keeper.answer(&socket) {
+            tracing::warn!(%error, "a request could not be answered");
+        }
+    };
+    std::thread::Builder::new().name("request".into()).spawn(answer).map(drop)
 }
 
 struct Keeper {
@@ -72,6 +83,7 @@ struct Served {
     volume: Volume,
     device: OwnedFd,
     negotiated: Negotiated,
+    since: SystemTime,
 }
 
 struct Worker {
@@ -121,7 +133,7 @@ impl Keeper {
         let connection_id = sandkeep_vfs::connection_id(&mounted.mount)
             .map_err(|error| VolumeError::failed("cannot identify the mount", &error))?;
         let Connection { device, negotiated } = mounted.connection;
-        let served = Served { id: self.next_id(&volume), volume, device, negotiated };
+        let served = Served { id: self.next_id(&volume), volume, device, negotiated, since: SystemTime::now() };
         let worker = self.start_ready(&served, false)?;
         let id = served.id.clone();
         let entry = Entry {
@@ -150,7 +162,8 @@ impl Keeper {
 
     /// Starts a worker and waits for its verdict.
     fn start_ready(&self, served: &Served, crashed_before: bool) -> Result<Worker, VolumeError> {
-        let job = Job::Serve { volume: served.volume.clone(), negotiated: served.negotiated, crashed_before };
+        let Served { volume, negotiated, since, .. } = served;
+        let job = Job::Serve { volume: volume.clone(), negotiated: *negotiated, since: *since, crashed_before };
         let mut worker =
             self.start(&job, &[&served.device]).map_err(|error| VolumeError::failed("cannot start a worker", &error))?;
         let verdict = match readable(&worker.channel, READY_TIMEOUT) {

@@ -1,6 +1,6 @@
 //! What daemon, keeper and workers say to one another.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sandkeep_backups::{Manifest, Progress};
 use sandkeep_vfs::{MountOptions, Negotiated};
@@ -46,8 +46,9 @@ pub(crate) enum Answer {
 /// Keeper to worker, first message.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Serve the connection whose device comes along.
-    Serve { volume: Volume, negotiated: Negotiated, crashed_before: bool },
+    /// Serve the connection whose device comes along. `since` is when the volume was first asked for: a backup that expires
+    /// while it is in use stays usable.
+    Serve { volume: Volume, negotiated: Negotiated, since: SystemTime, crashed_before: bool },
     /// Archive the first descriptor, report to the second.
     Backup(Box<BackupJob>),
 }

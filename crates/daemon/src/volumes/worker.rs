@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use sandkeep_backups::{Image, Progress, ProgressSink, Source};
 use sandkeep_bucketfs::BucketFs;
 use sandkeep_objects::{ObjectService, ObjectStore, S3Client};
-use sandkeep_vfs::{Connection, FileSystem, Server, Takeover};
+use sandkeep_vfs::{Connection, FileSystem, Server, Session, Takeover};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +30,11 @@ pub(crate) async fn run(socket: OwnedFd) -> io::Result<()> {
     let Some((job, mut descriptors)) = keeper.receive::<Job>().await? else { return Ok(()) };
     let missing = || io::Error::new(io::ErrorKind::InvalidData, "a descriptor did not come along");
     match job {
-        Job::Serve { volume, negotiated, crashed_before } => {
+        Job::Serve { volume, negotiated, since, crashed_before } => {
             let device = descriptors.pop().ok_or_else(missing)?;
-            serve(&keeper, volume, Connection { device, negotiated }, crashed_before).await
+            let takeover = if crashed_before { Takeover::AfterCrash } else { Takeover::Fresh };
+            let opening = open_and_serve(volume, since, Connection { device, negotiated }, takeover);
+            serve(&keeper, opening).await
         }
         Job::Backup(job) => {
             let client = descriptors.pop().ok_or_else(missing)?;
@@ -49,7 +51,7 @@ enum Opened {
 }
 
 impl Opened {
-    async fn open(volume: Volume) -> Result<Self, VolumeError> {
+    async fn open(volume: Volume, since: SystemTime) -> Result<Self, VolumeError> {
         match volume {
             Volume::Bucket(volume) => {
                 let store = connect(volume.store)?;
@@ -57,7 +59,7 @@ impl Opened {
             }
             Volume::Backup(volume) => {
                 let store = connect(volume.store)?;
-                let image = Image::open(store, &volume.id, volume.settings, SystemTime::now()).await?;
+                let image = Image::open(store, &volume.id, volume.settings, since).await?;
                 Ok(Self::Backup(Arc::new(image)))
             }
         }
@@ -84,8 +86,11 @@ pub(crate) fn connect(spec: StoreSpec) -> Result<Arc<dyn ObjectStore>, VolumeErr
     Ok(client.bucket(&spec.bucket))
 }
 
-async fn serve(keeper: &AsyncChannel, volume: Volume, connection: Connection, crashed: bool) -> io::Result<()> {
-    let (opened, session) = match open_and_serve(volume, connection, crashed).await {
+async fn serve(
+    keeper: &AsyncChannel,
+    opening: impl Future<Output = Result<(Opened, Session), VolumeError>>,
+) -> io::Result<()> {
+    let (opened, session) = match opening.await {
         Ok(served) => served,
         Err(error) => {
             keeper.send(&Report::Failed(error), &[]).await?;
@@ -113,13 +118,13 @@ async fn serve(keeper: &AsyncChannel, volume: Volume, connection: Connection, cr
 
 async fn open_and_serve(
     volume: Volume,
+    since: SystemTime,
     connection: Connection,
-    crashed: bool,
-) -> Result<(Opened, sandkeep_vfs::Session), VolumeError> {
-    let opened = Opened::open(volume).await?;
+    takeover: Takeover,
+) -> Result<(Opened, Session), VolumeError> {
+    let opened = Opened::open(volume, since).await?;
     let failed = |error| VolumeError::failed("cannot serve the mount", &error);
     let server = Server::start(FUSE_THREADS, tokio::runtime::Handle::current()).map_err(failed)?;
-    let takeover = if crashed { Takeover::AfterCrash } else { Takeover::Fresh };
     let session = server.serve(connection, opened.filesystem(), takeover).map_err(failed)?;
     // The threads live as long as the process.
     std::mem::forget(server);

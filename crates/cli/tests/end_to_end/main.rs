@@ -1,0 +1,7 @@
+//! The whole product through its own command line and HTTP, as a user meets it: real servers, mounts and sandboxes.
+
+mod bad_input;
+mod kills;
+mod service;
+mod standalone;
+mod story;

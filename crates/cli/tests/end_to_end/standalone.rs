@@ -1,0 +1,77 @@
+//! `sandkeep mount` and `sandkeep backup create --to` against the endpoint, without the service's help.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::service::Service;
+
+fn with_keys(service: &Service) -> Command {
+    let (id, secret) = service.keys();
+    let mut command = service.command();
+    command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret);
+    command.env("AWS_ENDPOINT_URL", service.endpoint());
+    command
+}
+
+/// Unmounts also when the test fails.
+struct Unmounted<'a>(&'a Path);
+
+impl Drop for Unmounted<'_> {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.0).stderr(std::process::Stdio::null()).status());
+    }
+}
+
+#[test]
+fn a_bucket_is_mounted_on_the_host() {
+    let service = Service::start();
+    service.ok(&["bucket", "create", "host"]);
+    let directory = service.path("mnt");
+    std::fs::create_dir(&directory).expect("a folder");
+    let guard = Unmounted(&directory);
+    let mounted = with_keys(&service).args(["mount", "s3://host/prefix"]).arg(&directory).output().expect("it starts");
+    assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+    std::fs::create_dir(directory.join("d")).expect("mkdir");
+    std::fs::write(directory.join("d/file"), vec![7; 20 << 20]).expect("a file of three parts");
+    assert_eq!(std::fs::read(directory.join("d/file")).expect("it is there").len(), 20 << 20);
+    let unmounted = Command::new("umount").arg(&directory).status().expect("umount runs");
+    assert!(unmounted.success());
+    drop(guard);
+    service.ok(&["sandbox", "mount", "demo", "host", "/data"]);
+    assert_eq!(service.shell("demo", "stat -c %s /data/prefix/d/file"), format!("{}\n", 20 << 20));
+}
+
+#[test]
+fn a_mount_that_cannot_be_says_why() {
+    let service = Service::start();
+    let directory = service.path("mnt");
+    std::fs::create_dir(&directory).expect("a folder");
+    let output = with_keys(&service).args(["mount", "s3://missing"]).arg(&directory).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("missing") && text.contains("hint"), "{text}");
+}
+
+#[test]
+fn a_directory_of_the_host_is_backed_up_and_judged_by_unsquashfs() {
+    let service = Service::start();
+    service.ok(&["bucket", "create", "archives"]);
+    let tree = service.path("tree");
+    std::fs::create_dir_all(tree.join("d")).expect("a folder");
+    std::fs::write(tree.join("d/file"), "text").expect("a file");
+    std::os::unix::fs::symlink("d/file", tree.join("link")).expect("a link");
+    let created = with_keys(&service).args(["--json", "backup", "create"]).arg(&tree).args(["--to", "s3://archives/mine"]).output();
+    let created = created.expect("it starts");
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let manifest: serde_json::Value = serde_json::from_slice(&created.stdout).expect("JSON");
+    let id = manifest["id"].as_str().expect("an id");
+    let (key, secret) = service.keys();
+    let archive = service.path("archive.sqsh");
+    let url = format!("{}/archives/mine/backups/{id}/data.sqsh", service.endpoint());
+    let curl = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--user"];
+    let got = Command::new("curl").args(curl).arg(format!("{key}:{secret}")).arg("-o").arg(&archive).arg(&url).status();
+    assert!(got.expect("curl runs").success());
+    let copy = service.path("copy");
+    let extracted = Command::new("unsquashfs").arg("-q").arg("-n").arg("-d").arg(&copy).arg(&archive).status();
+    assert!(extracted.expect("unsquashfs runs").success());
+    assert!(Command::new("diff").arg("-r").arg(&tree).arg(&copy).status().expect("diff runs").success());
+}
