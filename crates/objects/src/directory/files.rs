@@ -39,7 +39,7 @@ impl FileId {
     pub(super) fn random(count: usize) -> Result<Vec<Self>> {
         let entropy = |error: getrandom::Error| io_failure(io::Error::other(error));
         let directory = (getrandom::u64().map_err(entropy)? & 0xff) << NAME_BITS;
-        let name = || Ok(getrandom::u64().map_err(entropy)? & ((1 << NAME_BITS) - 1));
+        let name = || getrandom::u64().map_err(entropy).map(|random| random & ((1 << NAME_BITS) - 1));
         (0..count).map(|_| Ok(Self(directory | name()?))).collect()
     }
 

@@ -13,8 +13,8 @@ use super::extents::{Extent, slice};
 use super::files::Files;
 use super::pins::{PinnedFiles, pin};
 use super::readers::blocking;
-use super::rows::{BucketId, ObjectRow, StoredBody, find_bucket, require_object};
-use crate::{BucketName, ByteRange, ByteStream, Error, GetRequest, ObjectInfo, ObjectKey, Result};
+use super::rows::{BucketId, ObjectRow, StoredBody, require_object};
+use crate::{ByteRange, ByteStream, Error, GetRequest, ObjectInfo, ObjectKey, Result};
 
 /// Bytes read at once; what a slow receiver costs in memory.
 const CHUNK: u64 = 256 * 1024;
@@ -60,10 +60,9 @@ impl Opened {
 pub(super) fn open(
     connection: &Connection,
     files: &Arc<Files>,
-    bucket: &BucketName,
+    bucket: BucketId,
     request: &GetRequest,
 ) -> Result<Opened> {
-    let bucket = find_bucket(connection, bucket)?;
     let (row, pinned) = find_pinned(connection, files, bucket, &request.key)?;
     request.conditions.check(&row.info)?;
     let range = ByteRange::resolve_optional(request.range, row.info.size)?;

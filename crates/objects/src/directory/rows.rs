@@ -94,7 +94,7 @@ pub(super) fn find_object(
     let Some(row) = rows.next()? else { return Ok(None) };
     let body = match row.get::<_, Option<i64>>(5)? {
         Some(id) => StoredBody::Inline(id),
-        None => StoredBody::Extents(extents::decode(row.get_ref(6)?.as_blob_or_null()?.unwrap_or_default())?),
+        None => StoredBody::Extents(extents::decode(&row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default())?),
     };
     Ok(Some(ObjectRow { bucket, key: key.clone(), info: info_from_row(row)?, upload: row.get(4)?, body }))
 }
