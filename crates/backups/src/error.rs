@@ -39,6 +39,13 @@ pub enum CreateError {
         #[source]
         source: std::io::Error,
     },
+    /// The codec failed.
+    #[error("cannot compress")]
+    Compress {
+        /// The codec's error.
+        #[source]
+        source: std::io::Error,
+    },
     /// The caller gave up.
     #[error("the backup was cancelled")]
     Cancelled,
@@ -81,4 +88,16 @@ pub enum RestoreError {
     /// The store refused.
     #[error("cannot read from the backup bucket")]
     Store(#[from] sandkeep_objects::Error),
+}
+
+impl CreateError {
+    /// Of a path below the directory.
+    pub(crate) fn read(path: &[u8], error: impl Into<std::io::Error>) -> Self {
+        Self::Read { path: String::from_utf8_lossy(path).into_owned(), source: error.into() }
+    }
+
+    /// A codec fails only for want of memory.
+    pub(crate) fn compress(source: std::io::Error) -> Self {
+        Self::Compress { source }
+    }
 }

@@ -1,0 +1,59 @@
+//! File content: read and compressed by threads, written in order.
+//!
+//! Owns the order of data and fragment blocks, packing, duplicates, holes, and files that change or vanish. One
+//! coordinator owns all state; it hands tasks to threads and applies their results in the order of the tasks.
+
+mod coordinator;
+mod duplicates;
+mod fragments;
+mod large;
+mod order;
+mod read;
+mod worker;
+
+use tokio_util::sync::CancellationToken;
+
+use self::coordinator::Coordinator;
+use self::duplicates::Duplicates;
+use self::worker::{WorkerContext, Workers};
+use super::attributes::Owners;
+use super::directory::SourceDirectory;
+use super::meter::Meter;
+use super::report::Report;
+use crate::squashfs::format::Fragment;
+use crate::squashfs::writer::{Output, Tree};
+use crate::{Compression, CreateError};
+
+/// More threads would only wait for each other, whatever a caller asks for.
+const MAX_THREADS: usize = 64;
+
+/// What the content of an archive is made from.
+pub(super) struct ContentContext<'a> {
+    pub(super) source: &'a SourceDirectory,
+    pub(super) compression: Compression,
+    pub(super) threads: usize,
+    /// Any number that those who write the files cannot know.
+    pub(super) seed: u64,
+    pub(super) owners: Owners,
+    /// The host's inode number of each inode.
+    pub(super) host_numbers: &'a [u64],
+    pub(super) meter: &'a Meter,
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// Writes the content of all files of the tree, and records in it where that is; answers the fragment table.
+pub(super) fn write(
+    context: &ContentContext<'_>,
+    tree: &mut Tree,
+    report: &mut Report,
+    output: &mut Output<'_>,
+) -> Result<Vec<Fragment>, CreateError> {
+    let threads = context.threads.clamp(1, MAX_THREADS);
+    let shared =
+        WorkerContext { source: context.source, compression: context.compression, seed: context.seed };
+    let duplicates = Duplicates::find(tree, &shared, threads, context.stop);
+    std::thread::scope(|scope| {
+        let workers = Workers::start(scope, &shared, threads)?;
+        Coordinator::new(context, tree, report, output, workers, duplicates).run(threads)
+    })
+}
