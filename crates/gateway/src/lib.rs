@@ -3,9 +3,22 @@
 //! Owns wire parsing, authentication (with `sandkeep-objects`' SigV4), routing, XML and access keys. Runs in a process
 //! of its own, which alone owns the embedded store. Knows nothing of sandboxes or mounts.
 
+mod authentication;
+mod call;
+mod dates;
 mod error;
+mod fault;
+mod headers;
+mod inbound;
 mod keys;
+mod operations;
+mod payload;
+mod query;
+mod reply;
+mod route;
 mod serve;
+mod target;
+mod xml;
 
 pub use error::Error;
 pub use keys::{AccessKey, KeyRing};

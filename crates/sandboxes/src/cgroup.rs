@@ -102,15 +102,9 @@ impl Cgroups {
         }
     }
 
-    /// Makes the groups of a sandbox; on failure nothing is left.
-    pub(crate) fn create(&self, name: &str, limits: &Limits) -> Result<Group, Failure> {
-        let group = self.plan(name);
-        group.make(&self.controllers, limits).inspect_err(|_| {
-            if let Err(error) = group.remove() {
-                tracing::warn!(%error, "a control group is left");
-            }
-        })?;
-        Ok(group)
+    /// Makes the groups of a sandbox and sets its limits.
+    pub(crate) fn make(&self, group: &Group, limits: &Limits) -> Result<(), Failure> {
+        group.make(&self.controllers, limits)
     }
 
     /// Which directories a sandbox's groups will be.

@@ -22,7 +22,7 @@ pub enum Error {
         step: String,
         /// The system's error.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The agent did not understand or did not answer.
     #[error("the agent does not answer as it should: {what}")]
@@ -37,7 +37,7 @@ pub enum Error {
         path: String,
         /// The system's error: NotFound, IsADirectory, ReadOnlyFilesystem, ...
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The mount is in use.
     #[error("{path:?} is in use")]
@@ -54,7 +54,7 @@ pub enum Error {
         what: String,
         /// The system's error.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 

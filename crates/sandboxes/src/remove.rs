@@ -26,7 +26,12 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
             break;
         }
     }
-    Ok(unlinkat(CWD, path, AtFlags::REMOVEDIR)?)
+    Ok(gone(unlinkat(CWD, path, AtFlags::REMOVEDIR))?)
+}
+
+/// Two may remove the same tree at once, after a destroy that was given up by its caller.
+fn gone(removed: Result<(), Errno>) -> Result<(), Errno> {
+    removed.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
 }
 
 struct Removal<'a> {
@@ -44,11 +49,13 @@ impl Removal<'_> {
                 _ => false,
             };
             if !is_directory {
-                unlinkat(directory, &name, AtFlags::empty())?;
+                gone(unlinkat(directory, &name, AtFlags::empty()))?;
             } else if depth < MAXIMUM_DEPTH {
-                let below = open_directory(directory, &name)?;
-                self.empty(below.as_fd(), depth + 1)?;
-                unlinkat(directory, &name, AtFlags::REMOVEDIR)?;
+                match open_directory(directory, &name) {
+                    Ok(below) => self.empty(below.as_fd(), depth + 1)?,
+                    Err(error) => gone(Err(error))?,
+                }
+                gone(unlinkat(directory, &name, AtFlags::REMOVEDIR))?;
             } else {
                 renameat(directory, &name, self.top, format!(".sandkeep-deep-{}", self.moved))?;
                 self.moved += 1;

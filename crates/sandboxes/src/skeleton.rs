@@ -193,11 +193,13 @@ pub(crate) fn private_paths(tree: &Path) -> Vec<OsString> {
     while let Some(directory) = directories.pop() {
         let Ok(entries) = std::fs::read_dir(&directory) else { continue };
         for entry in entries.flatten() {
-            let (Ok(kind), path) = (entry.file_type(), entry.path());
+            let path = entry.path();
+            // Not through links: DirEntry says what the entry itself is.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let kind = metadata.file_type();
             if kind.is_symlink() {
                 continue;
             }
-            let Ok(metadata) = entry.metadata() else { continue };
             let mode = metadata.permissions().mode();
             let needed = if kind.is_dir() { 0o005 } else { 0o004 };
             let is_special = kind.is_block_device() || kind.is_char_device() || kind.is_socket();

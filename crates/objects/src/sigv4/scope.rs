@@ -27,12 +27,12 @@ impl Timestamp {
     /// Parses the `date` header of HTTP.
     pub(super) fn parse_http_date(text: &str) -> Option<Self> {
         let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-        Some(Self::new(SystemTime::from(zoned.timestamp())))
+        SystemTime::try_from(zoned.timestamp()).ok().map(Self::new)
     }
 
     /// The time.
     pub fn time(&self) -> SystemTime {
-        self.instant().map_or(SystemTime::UNIX_EPOCH, SystemTime::from)
+        self.instant().and_then(|instant| SystemTime::try_from(instant).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// The day as `20260131`.
@@ -47,7 +47,7 @@ impl Timestamp {
 
     fn instant(&self) -> Option<Instant> {
         let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &self.0).ok()?;
-        civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        civil.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     }
 }
 

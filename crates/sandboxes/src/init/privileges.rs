@@ -49,7 +49,7 @@ pub(super) fn give_up(user_namespace: BorrowedFd<'_>) -> Result<(), Failure> {
     set_no_new_privs(true).doing("give up set-user-id programs")?;
     // After the change of ids, which resets it. Nobody inside may then look into pid 1.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).doing("close /proc/1")?;
-    filter::apply().doing("filter system calls")
+    filter::apply()
 }
 
 fn limit_resources() -> io::Result<()> {
@@ -80,7 +80,7 @@ fn drop_capabilities() -> io::Result<()> {
 /// The only network a sandbox has of its own. Every port may be bound by everyone in it.
 pub(super) fn loopback_up() -> io::Result<()> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    crate::sys::threads::interface_up(&socket, c"lo")?;
+    threads::interface_up(&socket, c"lo")?;
     // Root inside has no power over the network namespace, which the low ports would need.
     std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 }
