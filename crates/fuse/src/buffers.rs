@@ -1,0 +1,72 @@
+//! Request buffers: one per reading thread, lent to whoever keeps the data of a large write.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::init::MAX_REQUEST;
+
+/// Room for the headers in front of a request's data; the kernel refuses to fill less than `max_write` and these.
+pub(crate) const HEADROOM: usize = 4096;
+
+/// Writes of at least this are handed over with the whole buffer rather than copied.
+const LEND_FROM: usize = MAX_REQUEST as usize / 2;
+
+/// Buffers that wait to be used again; bounded, so that a burst of writes does not stay resident.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    spare: Mutex<Vec<Vec<u8>>>,
+    limit: usize,
+}
+
+impl Stock {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { spare: Mutex::default(), limit })
+    }
+
+    /// A buffer; its pages become resident only where the kernel has written.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| vec![0; MAX_REQUEST as usize + HEADROOM])
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < self.limit {
+            spare.push(buffer);
+        }
+    }
+}
+
+/// The bytes of a write. A large one owns the buffer that it was read into, and gives it back when dropped.
+#[derive(Debug)]
+pub struct Data {
+    buffer: Vec<u8>,
+    range: Range<usize>,
+    stock: Option<Arc<Stock>>,
+}
+
+impl Data {
+    /// Takes `range` out of a thread's buffer: by copying, or by swapping the buffer for another.
+    pub(crate) fn take(buffer: &mut Vec<u8>, range: Range<usize>, stock: &Arc<Stock>) -> Self {
+        if range.len() < LEND_FROM {
+            let copy = buffer[range].to_vec();
+            return Self { range: 0..copy.len(), buffer: copy, stock: None };
+        }
+        let buffer = std::mem::replace(buffer, stock.take());
+        Self { buffer, range, stock: Some(Arc::clone(stock)) }
+    }
+}
+
+impl AsRef<[u8]> for Data {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if let Some(stock) = self.stock.take() {
+            stock.give_back(std::mem::take(&mut self.buffer));
+        }
+    }
+}
