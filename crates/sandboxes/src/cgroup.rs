@@ -111,15 +111,19 @@ impl Cgroups {
     pub(crate) fn plan(&self, name: &str) -> Group {
         let unified = self.parents.unified.as_ref().map(|parent| parent.join(name));
         let separate = self.parents.separate.iter();
-        Group { unified, separate: separate.map(|(kind, parent)| (kind.clone(), parent.join(name))).collect() }
+        Group {
+            unified,
+            separate: separate.map(|(kind, parent)| (kind.clone(), parent.join(name))).collect(),
+        }
     }
 }
 
 fn can_enable_a_controller(directory: &Path) -> bool {
     let offered = std::fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
-    offered.split_whitespace().filter(|name| CONTROLLERS.contains(name)).any(|name| {
-        std::fs::write(directory.join("cgroup.subtree_control"), format!("+{name}")).is_ok()
-    })
+    offered
+        .split_whitespace()
+        .filter(|name| CONTROLLERS.contains(name))
+        .any(|name| std::fs::write(directory.join("cgroup.subtree_control"), format!("+{name}")).is_ok())
 }
 
 /// The directory of our own group in a mounted tree, from lines `number:controllers:path`.

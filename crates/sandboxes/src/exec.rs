@@ -129,7 +129,10 @@ struct Stream {
 enum State {
     Running,
     /// The program has ended (none: with the whole sandbox); its output is being delivered.
-    Draining { status: Option<ExitStatus>, until: Option<Instant> },
+    Draining {
+        status: Option<ExitStatus>,
+        until: Option<Instant>,
+    },
     Exiting(ExitStatus),
     Over,
 }

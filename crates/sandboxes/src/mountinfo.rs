@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_line_is_taken_apart() {
-        let line = b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue";
+        let line =
+            b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue";
         let expected = Mount {
             id: 36,
             parent: 35,

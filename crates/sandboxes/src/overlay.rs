@@ -83,11 +83,7 @@ impl UpperLayer {
 
 /// A detached overlay of `lower`, a directory opened in this thread's mount namespace, below a fresh upper layer. The
 /// options are the best that the kernel and both filesystems grant.
-pub(crate) fn make(
-    lower: BorrowedFd<'_>,
-    layer: &UpperLayer,
-    look: RootLook,
-) -> Result<OwnedFd, Failure> {
+pub(crate) fn make(lower: BorrowedFd<'_>, layer: &UpperLayer, look: RootLook) -> Result<OwnedFd, Failure> {
     let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
     for wishes in WISHES {
         layer.prepare(look).doing("make the directories of an overlay")?;

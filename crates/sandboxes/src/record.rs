@@ -92,8 +92,7 @@ impl Running {
             return None;
         }
         let number = rustix::process::Pid::from_raw(self.pid)?;
-        let descriptor =
-            rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()).ok()?;
+        let descriptor = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()).ok()?;
         // Asked after the descriptor was opened: if it is the same process now, the descriptor is its.
         let same = start_time(self.pid).ok()? == self.start_time;
         let process = Process { pid: self.pid, descriptor };

@@ -263,7 +263,8 @@ impl Shared {
     /// Takes a name and a block of ids.
     fn reserve(&self, name: &SandboxName, block: Option<u32>, is_starting: bool) -> Result<u32, Error> {
         let mut slots = self.slots();
-        let refuse = |kind: io::ErrorKind, step: &str| Error::Start { step: step.into(), source: kind.into() };
+        let refuse =
+            |kind: io::ErrorKind, step: &str| Error::Start { step: step.into(), source: kind.into() };
         if slots.contains_key(name) {
             return Err(refuse(io::ErrorKind::AlreadyExists, "take the name"));
         }
@@ -288,7 +289,9 @@ impl Shared {
     fn known(&self, name: &SandboxName) -> Known {
         match self.slots().get(name) {
             Some(slot) if slot.is_starting => Known::Starting,
-            Some(slot) => slot.sandbox.upgrade().map_or(Known::No, |inner| Known::Sandbox(Sandbox::of(inner))),
+            Some(slot) => {
+                slot.sandbox.upgrade().map_or(Known::No, |inner| Known::Sandbox(Sandbox::of(inner)))
+            }
             None => Known::No,
         }
     }
@@ -318,11 +321,14 @@ impl Shared {
         plan: &Plan,
     ) -> Result<(Record, Running, Process), Error> {
         let places = Places::new(&self.settings.state, &record.name);
-        crate::remove::remove_tree(&places.directory).doing("make its directory").map_err(Failure::starting)?;
+        crate::remove::remove_tree(&places.directory)
+            .doing("make its directory")
+            .map_err(Failure::starting)?;
         std::fs::create_dir_all(places.root()).doing("make its directory").map_err(Failure::starting)?;
         record.write(&places).doing("write its record").map_err(Failure::starting)?;
         self.features.cgroups.make(&record.group, &spec.limits).map_err(Failure::starting)?;
-        let listener = self.listen(record.id_base).doing("listen for the agent").map_err(Failure::starting)?;
+        let listener =
+            self.listen(record.id_base).doing("listen for the agent").map_err(Failure::starting)?;
         let launched = launch::launch(&self.settings, plan, &record.group, listener)?;
         let running = Running::of(&launched.process, launched.own_mounts);
         let running = running.doing("look at pid 1").map_err(Failure::starting)?;

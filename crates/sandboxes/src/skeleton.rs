@@ -145,7 +145,8 @@ fn build(root: &Path) -> io::Result<()> {
     symlink("/run", root.join("var/run"))?;
     symlink("/run/lock", root.join("var/lock"))?;
     copy_readable(Path::new("/etc"), &root.join("etc"), Path::new(""))?;
-    let own = [("etc/resolv.conf", RESOLV_CONF), ("etc/machine-id", ""), ("etc/hosts", ""), ("etc/hostname", "")];
+    let own =
+        [("etc/resolv.conf", RESOLV_CONF), ("etc/machine-id", ""), ("etc/hosts", ""), ("etc/hostname", "")];
     for (name, content) in own {
         write_file(&root.join(name), content.as_bytes(), 0o644)?;
     }

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::net::{AddressFamily, SocketType};
-use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Uid, set_dumpable_behavior, setrlimit, setsid};
+use rustix::process::{
+    DumpableBehavior, Gid, Resource, Rlimit, Uid, set_dumpable_behavior, setrlimit, setsid,
+};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, ThreadNameSpaceType, clear_ambient_capability_set, set_capabilities,
     set_no_new_privs,

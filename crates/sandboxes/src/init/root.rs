@@ -49,9 +49,8 @@ impl Builder<'_> {
             return Err(error).doing(format!("shift the owners of {shown}"));
         }
         let look = RootLook::owned_by(self.plan.id_base);
-        let merged: OwnedFd = overlay::with_attached(&tree, &self.plan.scratch, |root| {
-            overlay::make(root, layer, look)
-        })?;
+        let merged: OwnedFd =
+            overlay::with_attached(&tree, &self.plan.scratch, |root| overlay::make(root, layer, look))?;
         attach_at(merged.as_fd(), target).doing(format!("attach the overlay of {shown}"))
     }
 
@@ -76,9 +75,10 @@ impl Builder<'_> {
     /// Programs written for containers call `python`, which Debian does not have.
     fn provide_python(&self) -> io::Result<()> {
         let has = |name: &str| {
-            PROGRAM_DIRECTORIES.into_iter().map(Path::new).find(|directory| {
-                inside(&self.plan.root, directory).join(name).symlink_metadata().is_ok()
-            })
+            PROGRAM_DIRECTORIES
+                .into_iter()
+                .map(Path::new)
+                .find(|directory| inside(&self.plan.root, directory).join(name).symlink_metadata().is_ok())
         };
         let (None, Some(directory)) = (has("python"), has("python3")) else { return Ok(()) };
         let link = inside(&self.plan.root, Path::new("/usr/local/bin/python"));
@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn host_paths_stay_below_the_root() {
-        let check = |path: &str, expected: &str| assert_eq!(inside(Path::new("/r"), path), Path::new(expected));
+        let check =
+            |path: &str, expected: &str| assert_eq!(inside(Path::new("/r"), path), Path::new(expected));
         check("/usr", "/r/usr");
         check("/a/../../b", "/r/a/b");
         check("/", "/r");

@@ -30,11 +30,7 @@ pub(crate) fn children_descriptor() -> io::Result<OwnedFd> {
     let set = set_of(Some(libc::SIGCHLD));
     // SAFETY: the set is initialised; the new descriptor is ours.
     unsafe {
-        check(libc::c_long::from(libc::sigprocmask(
-            libc::SIG_BLOCK,
-            &raw const set,
-            std::ptr::null_mut(),
-        )))?;
+        check(libc::c_long::from(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())))?;
         let descriptor = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         check(libc::c_long::from(descriptor))?;
         Ok(OwnedFd::from_raw_fd(descriptor))

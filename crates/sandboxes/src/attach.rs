@@ -1,0 +1,299 @@
+//! Mounts that come and go in a running sandbox.
+//!
+//! All of it happens in threads that are thrown away after they have entered the sandbox's mount namespace. Every path
+//! is resolved by the kernel below the sandbox's root; mounts are named by descriptors and checked by their ids, since
+//! whoever runs inside may rename and link at the same time.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat, unlinkat};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
+use rustix::process::fchdir;
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
+
+use crate::files::{make_directories, open_below, refuse_proc};
+use crate::mountinfo::{self, Mount};
+use crate::sys::mounts::{
+    MountIdentity, attach_beneath, attach_to, clone_tree_at, identity, restrict, share,
+};
+use crate::sys::processes::Process;
+use crate::sys::threads::{create_files_as, enter, in_thread, separate};
+use crate::{Detach, Placement};
+
+/// The sandbox whose mounts are changed.
+#[derive(Clone, Copy)]
+pub(crate) struct Inside<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) id_base: u32,
+    /// Mounts that nobody may cover or take away.
+    pub(crate) own_mounts: &'a [u64],
+    /// Whether the kernel can put a mount beneath another one (Linux 6.5).
+    pub(crate) can_mount_beneath: bool,
+}
+
+/// Why a mount could not be taken away.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// In use; the device by which maps name it, and its id.
+    Busy(Mount),
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Errno> for Refusal {
+    fn from(error: Errno) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Inside<'_> {
+    /// Runs something in the sandbox's mount namespace, with its root.
+    fn run<T: Send, E: Send + From<io::Error>>(
+        &self,
+        work: impl FnOnce(BorrowedFd<'_>) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        in_thread(|| {
+            enter(self.process.descriptor.as_fd(), ThreadNameSpaceType::MOUNT)?;
+            create_files_as(self.id_base)?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = openat(CWD, "/", flags, Mode::empty()).map_err(io::Error::from)?;
+            work(root.as_fd())
+        })
+    }
+
+    fn mounts(&self) -> io::Result<Vec<Mount>> {
+        mountinfo::of(self.process.pid)
+    }
+
+    /// The mount that a descriptor is in.
+    fn mount_of(&self, place: MountIdentity) -> io::Result<Mount> {
+        let mount = self.mounts()?.into_iter().find(|mount| mount.id == place.id);
+        mount.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether the descriptor is the root of a mount that was attached later.
+    fn is_attached(&self, place: MountIdentity) -> bool {
+        place.is_root && !self.own_mounts.contains(&place.id)
+    }
+
+    /// Attaches a detached mount; true if the directory for it was made.
+    pub(crate) fn attach(&self, mount: &OwnedFd, path: &Path, placement: Placement) -> io::Result<bool> {
+        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        restrict(mount.as_fd(), flags)?;
+        self.run(|root| {
+            let place = make_directories(root, path)?;
+            refuse_proc(place.handle.as_fd())?;
+            let found = identity(place.handle.as_fd())?;
+            if found.is_root && !self.is_attached(found) {
+                return Err(Errno::BUSY.into());
+            }
+            let replaces = placement == Placement::Replace && self.is_attached(found);
+            if replaces {
+                self.replace(root, mount, place.handle, found)?;
+            } else {
+                self.cover(root, mount, &place.handle, found)?;
+            }
+            Ok(place.is_new)
+        })
+    }
+
+    /// On top of what is there; mounts that lie below move onto the new one.
+    fn cover(
+        &self,
+        root: BorrowedFd<'_>,
+        mount: &OwnedFd,
+        place: &OwnedFd,
+        found: MountIdentity,
+    ) -> io::Result<()> {
+        let point = point_of(place, root)?;
+        let below = self.below(found.id, &point)?;
+        attach_to(mount.as_fd(), place.as_fd())?;
+        for child in below {
+            // Opened through the covered directory, which still leads to it.
+            let Some(relative) = relative(&child, &point) else { continue };
+            let old = open_below(place.as_fd(), &relative, OFlags::PATH)?;
+            carry_over(&old, child.id, mount, &relative, false)?;
+        }
+        Ok(())
+    }
+
+    /// Beneath the topmost mount, which is then taken away: whoever looks sees the old one or the new one.
+    fn replace(
+        &self,
+        root: BorrowedFd<'_>,
+        mount: &OwnedFd,
+        top: OwnedFd,
+        found: MountIdentity,
+    ) -> io::Result<()> {
+        let old = self.mount_of(found)?;
+        let below = self.below(old.id, &old.point)?;
+        if self.can_mount_beneath {
+            attach_beneath(mount.as_fd(), top.as_fd())?;
+            self.carry_all(&top, &below, &old, mount);
+            drop(top);
+            self.take_away(root, &old, UnmountFlags::DETACH)
+        } else {
+            drop(top);
+            self.tuck(root, mount, &old, &below)
+        }
+    }
+
+    /// Clones the mounts below a replaced one onto the new one. A clone that fails must not stop the replacement
+    /// half-way.
+    fn carry_all(&self, top: &OwnedFd, below: &[Mount], old: &Mount, new: &OwnedFd) {
+        for child in below {
+            let Some(relative) = relative(child, &old.point) else { continue };
+            let carried = open_below(top.as_fd(), &relative, OFlags::PATH)
+                .map_err(io::Error::from)
+                .and_then(|handle| carry_over(&handle, child.id, new, &relative, true));
+            if let Err(error) = carried {
+                tracing::warn!(path = %child.point.display(), %error, "a mount is lost with the one it was in");
+            }
+        }
+    }
+
+    /// Attached mounts directly in mount `parent`, at or below `point`.
+    fn below(&self, parent: u64, point: &Path) -> io::Result<Vec<Mount>> {
+        let is_below = |mount: &Mount| mount.parent == parent && mount.point.starts_with(point);
+        let is_ours = |mount: &Mount| !self.own_mounts.contains(&mount.id) && mount.point != point;
+        Ok(self.mounts()?.into_iter().filter(|mount| is_below(mount) && is_ours(mount)).collect())
+    }
+
+    /// What [`Self::replace`] does before Linux 6.5: a mount that arrives by propagation where one is mounted already
+    /// is tucked beneath it. A second namespace holds a peer of the parent, and the new mount is attached there.
+    fn tuck(&self, root: BorrowedFd<'_>, mount: &OwnedFd, old: &Mount, below: &[Mount]) -> io::Result<()> {
+        let parent = self.mounts()?.into_iter().find(|mount| mount.id == old.parent);
+        let parent = parent.ok_or(io::ErrorKind::NotFound)?;
+        let relative = relative(old, &parent.point).ok_or(io::ErrorKind::InvalidInput)?;
+        let parent_root = open_below(root, &parent.point, OFlags::PATH)?;
+        if identity(parent_root.as_fd())?.id != parent.id {
+            return Err(Errno::BUSY.into());
+        }
+        share(parent_root.as_fd(), true)?;
+        let tucked = attach_to_peer(&parent.point, &relative, mount);
+        share(parent_root.as_fd(), false)?;
+        tucked?;
+        let top = open_below(root, &old.point, OFlags::PATH)?;
+        let children: Vec<(OwnedFd, &Mount)> = below
+            .iter()
+            .filter_map(|child| Some((open_below(root, &child.point, OFlags::PATH).ok()?, child)))
+            .collect();
+        drop(top);
+        self.take_away(root, old, UnmountFlags::DETACH)?;
+        let new = open_below(root, &old.point, OFlags::PATH)?;
+        share(new.as_fd(), false)?;
+        for (handle, child) in children {
+            let Some(below) = self::relative(child, &old.point) else { continue };
+            carry_over(&handle, child.id, &new, &below, true)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the topmost mount at a path away.
+    pub(crate) fn detach(&self, path: &Path, how: Detach, remove_directory: bool) -> Result<(), Refusal> {
+        self.run(|root| {
+            let place = open_below(root, path, OFlags::PATH)?;
+            let found = identity(place.as_fd())?;
+            if !self.is_attached(found) {
+                return Err(Refusal::Failed(Errno::INVAL.into()));
+            }
+            let mount = self.mount_of(found)?;
+            // A handle would make it busy.
+            drop(place);
+            let flags = match how {
+                Detach::Polite => UnmountFlags::empty(),
+                Detach::Force => UnmountFlags::DETACH,
+            };
+            match self.take_away(root, &mount, flags) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => return Err(Refusal::Busy(mount)),
+                other => other?,
+            }
+            if remove_directory {
+                remove_mount_point(root, &mount.point);
+            }
+            Ok(())
+        })
+    }
+
+    /// Unmounts without a race: the parent is pinned by a descriptor, and the kernel lets nobody rename a mount point.
+    fn take_away(&self, root: BorrowedFd<'_>, mount: &Mount, flags: UnmountFlags) -> io::Result<()> {
+        let (parent, name) = split(&mount.point).ok_or(io::ErrorKind::InvalidInput)?;
+        let directory = open_below(root, parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        let now = open_below(directory.as_fd(), Path::new(name), OFlags::PATH | OFlags::NOFOLLOW)?;
+        if identity(now.as_fd())?.id != mount.id {
+            return Err(Errno::AGAIN.into());
+        }
+        drop(now);
+        fchdir(&directory)?;
+        let result = unmount(name, flags | UnmountFlags::NOFOLLOW);
+        fchdir(root)?;
+        Ok(result?)
+    }
+}
+
+/// Attaches what is mounted at `old` onto the same place in `new`: itself, or a clone.
+fn carry_over(old: &OwnedFd, id: u64, new: &OwnedFd, relative: &Path, clone: bool) -> io::Result<()> {
+    if identity(old.as_fd())?.id != id {
+        return Ok(());
+    }
+    let place = make_directories(new.as_fd(), relative)?.handle;
+    if clone {
+        attach_to(clone_tree_at(old.as_fd(), true)?.as_fd(), place.as_fd())
+    } else {
+        attach_to(old.as_fd(), place.as_fd())
+    }
+}
+
+/// Attaches a mount in a peer of the mount at `parent`, from a namespace that lives only as long as this call.
+fn attach_to_peer(parent: &Path, relative: &Path, mount: &OwnedFd) -> io::Result<()> {
+    in_thread(|| {
+        separate(UnshareFlags::NEWNS)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let peer = clone_tree_at(openat(CWD, parent, flags, Mode::empty())?.as_fd(), false)?;
+        // Any place on a private mount will do; terminals are a mount of every sandbox's own.
+        let scratch = openat(CWD, "/dev/pts", flags, Mode::empty())?;
+        attach_to(peer.as_fd(), scratch.as_fd())?;
+        let place = open_below(peer.as_fd(), relative, OFlags::PATH)?;
+        attach_to(mount.as_fd(), place.as_fd())
+    })
+}
+
+/// The path of a directory as the mount table would write it.
+fn point_of(place: &OwnedFd, root: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    use std::os::fd::AsRawFd;
+    // The host's /proc is out of sight in here; the directory's own path is found by entering it.
+    fchdir(place)?;
+    let path = rustix::process::getcwd(Vec::new());
+    fchdir(root)?;
+    let path = path.map_err(|error| {
+        tracing::debug!(descriptor = place.as_raw_fd(), "a directory has no path");
+        io::Error::from(error)
+    })?;
+    Ok(PathBuf::from(String::from_utf8_lossy(path.to_bytes()).into_owned()))
+}
+
+fn relative(mount: &Mount, point: &Path) -> Option<PathBuf> {
+    mount.point.strip_prefix(point).ok().map(Path::to_owned)
+}
+
+fn split(path: &Path) -> Option<(&Path, &std::ffi::OsStr)> {
+    Some((path.parent()?, path.file_name()?))
+}
+
+/// Removes the directory that a mount was on, if nothing is in it.
+fn remove_mount_point(root: BorrowedFd<'_>, path: &Path) {
+    let Some((parent, name)) = split(path) else { return };
+    let removed = open_below(root, parent, OFlags::PATH | OFlags::DIRECTORY)
+        .and_then(|directory| unlinkat(&directory, name, rustix::fs::AtFlags::REMOVEDIR));
+    if let Err(error) = removed {
+        tracing::debug!(path = %path.display(), %error, "a mount point stays");
+    }
+}
