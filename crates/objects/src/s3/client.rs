@@ -1,38 +1,53 @@
 //! The client as a service.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use http::Method;
 
+use super::action::Action;
+use super::actions::buckets;
+use super::bucket::S3Bucket;
+use super::transport::Transport;
 use crate::s3::S3Settings;
 use crate::{BucketInfo, BucketName, ObjectService, ObjectStore, Result};
 
 /// An account on an S3 server. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
-pub struct S3Client {}
+pub struct S3Client {
+    transport: Arc<Transport>,
+}
 
 impl S3Client {
     /// Checks the settings; connects at the first request.
     pub fn new(settings: S3Settings) -> Result<Self> {
-        todo!()
+        Ok(Self { transport: Arc::new(Transport::new(settings)?) })
     }
 }
 
 #[async_trait]
 impl ObjectService for S3Client {
     async fn create_bucket(&self, name: &BucketName) -> Result<()> {
-        todo!()
+        self.transport.headers(Action::bucket(Method::PUT, name)).await.map(drop)
     }
+
     async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
-        todo!()
+        self.transport.headers(Action::bucket(Method::HEAD, name)).await?;
+        // HEAD does not tell when the bucket was created.
+        Ok(BucketInfo { name: name.clone(), created: SystemTime::UNIX_EPOCH })
     }
+
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        todo!()
+        self.transport.headers(Action::bucket(Method::DELETE, name)).await.map(drop)
     }
+
     async fn list_buckets(&self) -> Result<Vec<BucketInfo>> {
-        todo!()
+        let (_, body) = self.transport.document(Action::service(Method::GET)).await?;
+        buckets::parse(&body)
     }
+
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {
-        todo!()
+        Arc::new(S3Bucket::new(Arc::clone(&self.transport), name.clone()))
     }
 }
