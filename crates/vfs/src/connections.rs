@@ -14,7 +14,8 @@ const CONTROL: &str = "/sys/fs/fuse/connections";
 /// nobody serves yet.
 pub fn connection_id(mount: &OwnedFd) -> Result<u32, MountError> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let status = rustix::fs::statx(mount, "", flags, StatxFlags::empty()).map_err(|error| failed("statx", error))?;
+    let status =
+        rustix::fs::statx(mount, "", flags, StatxFlags::empty()).map_err(|error| failed("statx", error))?;
     // The number is the minor half of the anonymous device, whose major is 0; see fuse_fill_super_common.
     Ok(status.stx_dev_minor)
 }

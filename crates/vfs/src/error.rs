@@ -22,9 +22,43 @@ macro_rules! errnos {
 }
 
 errnos!(
-    EPERM, ENOENT, EINTR, EIO, ENXIO, E2BIG, EBADF, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST, EXDEV, ENODEV,
-    ENOTDIR, EISDIR, EINVAL, EMFILE, ENOTTY, EFBIG, ENOSPC, EROFS, EMLINK, ERANGE, ENAMETOOLONG, ENOSYS,
-    ENOTEMPTY, ELOOP, ENODATA, EOVERFLOW, EILSEQ, EOPNOTSUPP, ESTALE, EDQUOT, ECANCELED, ETIMEDOUT, EREMOTEIO,
+    EPERM,
+    ENOENT,
+    EINTR,
+    EIO,
+    ENXIO,
+    E2BIG,
+    EBADF,
+    EAGAIN,
+    ENOMEM,
+    EACCES,
+    EBUSY,
+    EEXIST,
+    EXDEV,
+    ENODEV,
+    ENOTDIR,
+    EISDIR,
+    EINVAL,
+    EMFILE,
+    ENOTTY,
+    EFBIG,
+    ENOSPC,
+    EROFS,
+    EMLINK,
+    ERANGE,
+    ENAMETOOLONG,
+    ENOSYS,
+    ENOTEMPTY,
+    ELOOP,
+    ENODATA,
+    EOVERFLOW,
+    EILSEQ,
+    EOPNOTSUPP,
+    ESTALE,
+    EDQUOT,
+    ECANCELED,
+    ETIMEDOUT,
+    EREMOTEIO,
 );
 
 impl fmt::Debug for Errno {
@@ -71,4 +105,22 @@ pub enum MountError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<sandkeep_fuse::Error> for MountError {
+    fn from(error: sandkeep_fuse::Error) -> Self {
+        use sandkeep_fuse::Error as Fuse;
+        let mount = |step: String, source: std::io::Error| Self::Mount { step, source };
+        match error {
+            Fuse::Device(source) => Self::Device { source: source.into() },
+            Fuse::Mount { step, source } => mount(step.to_owned(), source.into()),
+            Fuse::Serve { source, .. } => Self::Serve { source },
+            Fuse::Init(source) => mount("FUSE_INIT".to_owned(), source.into()),
+            unsupported @ (Fuse::OldMountInterface | Fuse::OldProtocol { .. } | Fuse::NoInit) => mount(
+                "unsupported kernel".to_owned(),
+                std::io::Error::new(std::io::ErrorKind::Unsupported, unsupported),
+            ),
+            other => Self::Serve { source: std::io::Error::other(other) },
+        }
+    }
 }

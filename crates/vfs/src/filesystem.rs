@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    AttributesReply, Caller, DirectoryEntry, Entry, Errno, FileHandle, Inode, LockOwner, OpenFlags, Opened, RenameFlags,
-    SetAttributes, SetXattrFlags, StatFs, Whence,
+    AttributesReply, Caller, DirectoryEntry, Entry, Errno, FileHandle, Inode, LockOwner, OpenFlags, Opened,
+    RenameFlags, SetAttributes, SetXattrFlags, StatFs, Whence,
 };
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -66,12 +66,25 @@ pub trait FileSystem: Send + Sync + 'static {
     }
 
     /// Creates a file, fifo, socket or device; `mode` has type and permission bits, umask applied.
-    async fn make_node(&self, caller: Caller, parent: Inode, name: &[u8], mode: u32, device: u32) -> Result<Entry> {
+    async fn make_node(
+        &self,
+        caller: Caller,
+        parent: Inode,
+        name: &[u8],
+        mode: u32,
+        device: u32,
+    ) -> Result<Entry> {
         Err(Errno::EROFS)
     }
 
     /// Creates a directory.
-    async fn make_directory(&self, caller: Caller, parent: Inode, name: &[u8], permissions: u32) -> Result<Entry> {
+    async fn make_directory(
+        &self,
+        caller: Caller,
+        parent: Inode,
+        name: &[u8],
+        permissions: u32,
+    ) -> Result<Entry> {
         Err(Errno::EROFS)
     }
 
@@ -187,7 +200,14 @@ pub trait FileSystem: Send + Sync + 'static {
     }
 
     /// fallocate(2); `mode` has `FALLOC_FL_*`.
-    async fn allocate(&self, inode: Inode, handle: FileHandle, offset: u64, length: u64, mode: i32) -> Result<()> {
+    async fn allocate(
+        &self,
+        inode: Inode,
+        handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+    ) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
 

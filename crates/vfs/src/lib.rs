@@ -4,9 +4,12 @@
 //! implementation `MemoryFs` and the conformance suite. The only crate that uses `sandkeep-fuse`; others mount and
 //! serve through [`mount`] and [`Server`]. Knows nothing of buckets, archives or sandboxes.
 
+mod adapter;
+pub mod conformance;
 mod connections;
 mod error;
 mod filesystem;
+mod memory;
 mod mount;
 mod server;
 mod types;
@@ -14,9 +17,10 @@ mod types;
 pub use connections::{abort_connection, connection_id};
 pub use error::{Errno, MountError};
 pub use filesystem::{FileSystem, KernelCache};
+pub use memory::MemoryFs;
 pub use mount::{Connection, MountOptions, Mounted, Negotiated, abort, attach, mount};
 pub use server::{Server, Session, Takeover};
 pub use types::{
-    Attributes, AttributesReply, Caller, DirectoryEntry, Entry, FileHandle, FileKind, Inode, LockOwner, OpenFlags,
-    Opened, RenameFlags, SetAttributes, SetTime, SetXattrFlags, StatFs, Timestamp, Whence,
+    Attributes, AttributesReply, Caller, DirectoryEntry, Entry, FileHandle, FileKind, Inode, LockOwner,
+    OpenFlags, Opened, RenameFlags, SetAttributes, SetTime, SetXattrFlags, StatFs, Timestamp, Whence,
 };

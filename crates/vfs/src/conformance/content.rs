@@ -289,7 +289,9 @@ fn in_parallel(workers: usize, work: impl Fn(usize) -> Checked + Sync) -> Checke
     std::thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| Problem::new("a writer panicked"))?)
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| Problem::new("a writer panicked"))?)
     })
 }
 

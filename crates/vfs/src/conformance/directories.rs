@@ -207,8 +207,15 @@ pub(super) fn names_of_256_bytes_are_too_long(directory: &Path) -> Checked {
 }
 
 pub(super) fn names_are_bytes(directory: &Path) -> Checked {
-    let names: [&[u8]; 7] =
-        [b"with space", b"new\nline", b"\xff\xfe", "\u{fc}ml\u{e4}ut".as_bytes(), b"-dash", b"a:b*c?", b"..."];
+    let names: [&[u8]; 7] = [
+        b"with space",
+        b"new\nline",
+        b"\xff\xfe",
+        "\u{fc}ml\u{e4}ut".as_bytes(),
+        b"-dash",
+        b"a:b*c?",
+        b"...",
+    ];
     for name in names {
         let path = directory.join(OsStr::from_bytes(name));
         fs::write(&path, name)?;

@@ -128,7 +128,9 @@ fn fails(case: &Case, directory: &Path) -> Option<Failure> {
     });
     let outcome = receiver.recv_timeout(CASE_LIMIT);
     match outcome {
-        Err(mpsc::RecvTimeoutError::Timeout) => return failure(format!("still running after {CASE_LIMIT:?}")),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            return failure(format!("still running after {CASE_LIMIT:?}"));
+        }
         Err(mpsc::RecvTimeoutError::Disconnected) => return failure("panicked".to_owned()),
         Ok(Err(problem)) => return failure(problem.to_string()),
         Ok(Ok(())) => {}

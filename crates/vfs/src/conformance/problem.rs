@@ -55,17 +55,26 @@ pub(crate) fn ensure_equal<T: PartialEq + fmt::Debug>(seen: &T, expected: &T) ->
     }
     let shorten = |value: &T| {
         let text = format!("{value:?}");
-        if text.len() > 200 { format!("{}... ({} characters)", &text[..text.floor_char_boundary(200)], text.len()) } else { text }
+        if text.len() > 200 {
+            format!("{}... ({} characters)", &text[..text.floor_char_boundary(200)], text.len())
+        } else {
+            text
+        }
     };
     Err(Problem::new(format!("is {}, should be {}", shorten(seen), shorten(expected))))
 }
 
 /// Fails unless the call failed with this error number.
 #[track_caller]
-pub(crate) fn ensure_error<T>(result: Result<T, impl Into<io::Error>>, expected: rustix::io::Errno) -> Checked {
+pub(crate) fn ensure_error<T>(
+    result: Result<T, impl Into<io::Error>>,
+    expected: rustix::io::Errno,
+) -> Checked {
     match result.map_err(Into::into) {
         Ok(_) => Err(Problem::new(format!("succeeded, should fail with {}", io::Error::from(expected)))),
         Err(error) if error.raw_os_error() == Some(expected.raw_os_error()) => Ok(()),
-        Err(error) => Err(Problem::new(format!("failed with {error}, should fail with {}", io::Error::from(expected)))),
+        Err(error) => {
+            Err(Problem::new(format!("failed with {error}, should fail with {}", io::Error::from(expected))))
+        }
     }
 }

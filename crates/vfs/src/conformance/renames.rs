@@ -124,10 +124,7 @@ pub(super) fn exchange_swaps(directory: &Path) -> Checked {
     renameat_with(CWD, &file, CWD, &sub, RenameFlags::EXCHANGE)?;
     ensure_equal(&fs::read(&sub)?, &b"content".to_vec())?;
     ensure_equal(&fs::read(file.join("below"))?, &b"below".to_vec())?;
-    ensure_error(
-        renameat_with(CWD, &file, CWD, directory.join("none"), RenameFlags::EXCHANGE),
-        Errno::NOENT,
-    )
+    ensure_error(renameat_with(CWD, &file, CWD, directory.join("none"), RenameFlags::EXCHANGE), Errno::NOENT)
 }
 
 pub(super) fn an_open_file_follows_its_name(directory: &Path) -> Checked {

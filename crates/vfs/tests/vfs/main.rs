@@ -1,0 +1,3 @@
+//! The wall of `vfs`: filesystems behind real mounts. Runs as root.
+
+mod conformance;
