@@ -167,7 +167,8 @@ mod tests {
         for case in table["cases"].as_array().unwrap() {
             let manifest = created(case["input"]["ttl"].as_f64().unwrap());
             let age = Duration::from_secs(case["input"]["ageSeconds"].as_u64().unwrap());
-            let now = SystemTime::from(manifest.created_at.parse::<Timestamp>().unwrap()) + age;
+            let created: Timestamp = manifest.created_at.parse().unwrap();
+            let now = SystemTime::UNIX_EPOCH + Duration::from_millis(created.as_millisecond() as u64) + age;
             assert_eq!(manifest.check_restorable(now).is_ok(), case["expect"].as_bool().unwrap(), "{case}");
         }
     }
