@@ -56,7 +56,9 @@ impl KeyRing {
     }
 
     fn random() -> io::Result<Self> {
-        let key = |name: &str| Ok(AccessKey { name: name.to_owned(), credentials: random_credentials()? });
+        let key = |name: &str| {
+            random_credentials().map(|credentials| AccessKey { name: name.to_owned(), credentials })
+        };
         Ok(Self { keys: vec![key("default")?, key("internal")?] })
     }
 }

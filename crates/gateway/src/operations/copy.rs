@@ -1,0 +1,74 @@
+//! Copying on the server.
+
+use http::StatusCode;
+use sandkeep_objects::sigv4::decode_path;
+use sandkeep_objects::{BucketName, Conditions, CopyRequest, CopySource, MetadataDirective, ObjectKey};
+
+use crate::call::Call;
+use crate::dates::iso_date;
+use crate::fault::{Fault, Outcome};
+use crate::headers::{copy_source_conditions, metadata, quoted, text, write_conditions};
+use crate::reply::{self, Reply};
+use crate::xml::Xml;
+
+/// `PUT /BUCKET/KEY` with `x-amz-copy-source`
+pub(super) async fn copy_object(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
+    let directive = directive(call)?;
+    check_tagging(call)?;
+    let source = source(call)?;
+    if directive == MetadataDirective::Copy && source.key == key && source.bucket.as_ref() == Some(bucket) {
+        return Err(Fault::invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing \
+             the object's metadata, storage class, website redirect location or encryption attributes.",
+        ));
+    }
+    let conditions = write_conditions(&call.headers)?;
+    let request = CopyRequest { source, key: key.clone(), metadata: directive, conditions };
+    let store = call.bucket(bucket);
+    let copied = store.copy(request).await?;
+    let modified = match copied.last_modified {
+        Some(modified) => modified,
+        None => store.head(&key, Conditions::default()).await?.last_modified,
+    };
+    let mut document = Xml::document("CopyObjectResult");
+    document.text("LastModified", &iso_date(modified)).text("ETag", &quoted(&copied.etag));
+    Ok(reply::xml(StatusCode::OK, document.finish()))
+}
+
+/// Parses `x-amz-copy-source`: `[/]BUCKET/KEY[?versionId=null]`, percent-encoded.
+pub(super) fn source(call: &Call) -> Outcome<CopySource> {
+    let invalid = || {
+        let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+        Fault::invalid_argument(message)
+    };
+    let header = text(&call.headers, "x-amz-copy-source")?.ok_or_else(invalid)?;
+    let (path, version) = header.split_once("?versionId=").unwrap_or((header, "null"));
+    if version != "null" {
+        return Err(Fault::invalid_argument("Invalid version id specified"));
+    }
+    // Some clients encode the slash between bucket and key as well.
+    let decoded = decode_path(path.strip_prefix('/').unwrap_or(path));
+    let at = decoded.iter().position(|&byte| byte == b'/').ok_or_else(invalid)?;
+    let (bucket, key) = (&decoded[..at], &decoded[at + 1..]);
+    Ok(CopySource {
+        bucket: Some(String::from_utf8_lossy(bucket).parse()?),
+        key: ObjectKey::new(key).map_err(|_| invalid())?,
+        conditions: copy_source_conditions(&call.headers),
+    })
+}
+
+fn directive(call: &Call) -> Outcome<MetadataDirective> {
+    match text(&call.headers, "x-amz-metadata-directive")? {
+        None | Some("COPY") => Ok(MetadataDirective::Copy),
+        Some("REPLACE") => Ok(MetadataDirective::Replace(metadata(&call.headers)?)),
+        Some(_) => Err(Fault::invalid_argument("Unknown metadata directive.")),
+    }
+}
+
+/// There are no tags to copy, and none can be set (`x-amz-tagging` is refused earlier).
+fn check_tagging(call: &Call) -> Outcome<()> {
+    match text(&call.headers, "x-amz-tagging-directive")? {
+        None | Some("COPY" | "REPLACE") => Ok(()),
+        Some(_) => Err(Fault::invalid_argument("Unknown tagging directive.")),
+    }
+}

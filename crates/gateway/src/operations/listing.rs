@@ -1,0 +1,158 @@
+//! Pages of keys, in both versions of the protocol.
+
+use http::StatusCode;
+use sandkeep_objects::{BucketName, ListPage, ListRequest, ListedObject};
+
+use super::buckets::owner;
+use crate::call::Call;
+use crate::dates::iso_date;
+use crate::fault::{Fault, Outcome};
+use crate::headers::quoted;
+use crate::query::Query;
+use crate::reply::{self, Reply};
+use crate::xml::Xml;
+use sandkeep_objects::sigv4::encode_path;
+
+/// Entries of a page at most.
+const LIMIT: u32 = 1000;
+
+/// How keys are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// As text.
+    Plain,
+    /// Percent-encoded, so that every key can be in a document.
+    Url,
+}
+
+impl Encoding {
+    pub(super) fn of(query: &Query) -> Outcome<Self> {
+        match query.text("encoding-type")? {
+            None => Ok(Self::Plain),
+            Some(name) if name.eq_ignore_ascii_case("url") => Ok(Self::Url),
+            Some(_) => Err(Fault::invalid_argument("Invalid Encoding Method specified in Request")),
+        }
+    }
+
+    pub(super) fn apply(self, key: &[u8]) -> String {
+        match self {
+            Self::Plain => String::from_utf8_lossy(key).into_owned(),
+            Self::Url => encode_path(key),
+        }
+    }
+
+    pub(super) fn describe(self, document: &mut Xml) {
+        if self == Self::Url {
+            document.text("EncodingType", "url");
+        }
+    }
+}
+
+/// `max-keys` and its relatives: at most 1,000.
+pub(super) fn limit(query: &Query, name: &'static str) -> Outcome<u32> {
+    let asked = query.number::<u32>(name)?;
+    Ok(asked.unwrap_or(LIMIT).min(LIMIT))
+}
+
+/// `GET /BUCKET?list-type=2`
+pub(super) async fn list_objects_v2(call: &Call, bucket: &BucketName) -> Outcome<Reply> {
+    let query = &call.query;
+    let (encoding, limit) = (Encoding::of(query)?, limit(query, "max-keys")?);
+    let start_after = query.bytes("start-after").unwrap_or_default();
+    let token = query.text("continuation-token")?;
+    let page = page(call, bucket, start_after, token, limit).await?;
+
+    let mut document = Xml::document("ListBucketResult");
+    describe(&mut document, bucket, query, encoding, limit);
+    document.text("KeyCount", &(page.objects.len() + page.common_prefixes.len()).to_string());
+    document.optional("ContinuationToken", token).optional("NextContinuationToken", page.next.as_deref());
+    if !start_after.is_empty() {
+        document.text("StartAfter", &encoding.apply(start_after));
+    }
+    let owned = query.bytes("fetch-owner") == Some(b"true");
+    Ok(finish(document, &page, encoding, owned))
+}
+
+/// `GET /BUCKET`
+pub(super) async fn list_objects(call: &Call, bucket: &BucketName) -> Outcome<Reply> {
+    let query = &call.query;
+    let (encoding, limit) = (Encoding::of(query)?, limit(query, "max-keys")?);
+    let marker = query.bytes("marker").unwrap_or_default();
+    let page = page(call, bucket, marker, None, limit).await?;
+
+    let mut document = Xml::document("ListBucketResult");
+    describe(&mut document, bucket, query, encoding, limit);
+    document.text("Marker", &encoding.apply(marker));
+    if page.next.is_some() {
+        document.optional("NextMarker", last_entry(&page).map(|entry| encoding.apply(entry)).as_deref());
+    }
+    Ok(finish(document, &page, encoding, true))
+}
+
+async fn page(
+    call: &Call,
+    bucket: &BucketName,
+    start_after: &[u8],
+    continuation: Option<&str>,
+    limit: u32,
+) -> Outcome<ListPage> {
+    if limit == 0 {
+        // For the store, 0 means as many as possible.
+        call.service.head_bucket(bucket).await?;
+        return Ok(ListPage::default());
+    }
+    let request = ListRequest {
+        prefix: call.query.bytes("prefix").unwrap_or_default().to_vec(),
+        delimiter: call.query.bytes("delimiter").unwrap_or_default().to_vec(),
+        start_after: start_after.to_vec(),
+        continuation: continuation.map(str::to_owned),
+        limit,
+    };
+    Ok(call.bucket(bucket).list(request).await?)
+}
+
+fn describe(document: &mut Xml, bucket: &BucketName, query: &Query, encoding: Encoding, limit: u32) {
+    document
+        .text("Name", bucket.as_str())
+        .text("Prefix", &encoding.apply(query.bytes("prefix").unwrap_or_default()))
+        .text("MaxKeys", &limit.to_string());
+    if let Some(delimiter) = query.bytes("delimiter").filter(|delimiter| !delimiter.is_empty()) {
+        document.text("Delimiter", &encoding.apply(delimiter));
+    }
+    encoding.describe(document);
+}
+
+fn finish(mut document: Xml, page: &ListPage, encoding: Encoding, owned: bool) -> Reply {
+    document.text("IsTruncated", if page.next.is_some() { "true" } else { "false" });
+    for object in &page.objects {
+        document.element("Contents", |entry| contents(entry, object, encoding, owned));
+    }
+    common_prefixes(&mut document, &page.common_prefixes, encoding);
+    reply::xml(StatusCode::OK, document.finish())
+}
+
+fn contents(entry: &mut Xml, object: &ListedObject, encoding: Encoding, owned: bool) {
+    entry
+        .text("Key", &encoding.apply(object.key.as_bytes()))
+        .text("LastModified", &iso_date(object.last_modified))
+        .text("ETag", &quoted(&object.etag))
+        .text("Size", &object.size.to_string());
+    if owned {
+        owner(entry, "Owner");
+    }
+    entry.text("StorageClass", "STANDARD");
+}
+
+pub(super) fn common_prefixes(document: &mut Xml, prefixes: &[Vec<u8>], encoding: Encoding) {
+    for prefix in prefixes {
+        document.element("CommonPrefixes", |entry| {
+            entry.text("Prefix", &encoding.apply(prefix));
+        });
+    }
+}
+
+/// The last key or common prefix of a page, whichever comes later.
+fn last_entry(page: &ListPage) -> Option<&[u8]> {
+    let key = page.objects.last().map(|object| object.key.as_bytes());
+    key.max(page.common_prefixes.last().map(Vec::as_slice))
+}

@@ -1,0 +1,83 @@
+//! Multipart uploads: beginning and end.
+
+use http::StatusCode;
+use http::header::HOST;
+use sandkeep_objects::sigv4::encode_path;
+use sandkeep_objects::{BucketName, CompletedPart, CreateUpload, ObjectKey, Upload, UploadId};
+
+use crate::call::Call;
+use crate::fault::{Fault, Outcome};
+use crate::headers::{metadata, parse_etag, quoted, text, write_conditions};
+use crate::reply::{self, Reply, add_header};
+use crate::xml::{Document, Record, Xml};
+
+/// Parts at most, as on S3.
+const MAX_PARTS: usize = 10_000;
+
+/// `POST /BUCKET/KEY?uploads`
+pub(super) async fn create_upload(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
+    let request = CreateUpload { key, metadata: metadata(&call.headers)? };
+    let upload = call.bucket(bucket).create_upload(request).await?;
+    let mut document = Xml::document("InitiateMultipartUploadResult");
+    document
+        .text("Bucket", bucket.as_str())
+        .text("Key", &upload.key.display())
+        .text("UploadId", &upload.id.0);
+    let mut reply = reply::xml(StatusCode::OK, document.finish());
+    for name in ["x-amz-checksum-algorithm", "x-amz-checksum-type"] {
+        if let Some(value) = text(&call.headers, name)? {
+            add_header(&mut reply, name, value);
+        }
+    }
+    Ok(reply)
+}
+
+/// `POST /BUCKET/KEY?uploadId`
+pub(super) async fn complete_upload(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
+    let conditions = write_conditions(&call.headers)?;
+    let upload = upload(call, key)?;
+    let body = call.document_without_checksum(super::DOCUMENT_LIMIT).await?;
+    let document = Document::parse(&body, "CompleteMultipartUpload", "Part", MAX_PARTS)?;
+    let parts = document.records.iter().map(completed_part).collect::<Outcome<Vec<_>>>()?;
+    if parts.is_empty() {
+        return Err(Fault::malformed_xml());
+    }
+    if !parts.is_sorted_by(|earlier, later| earlier.number < later.number) {
+        let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
+        return Err(Fault::bad("InvalidPartOrder", message));
+    }
+    let completed = call.bucket(bucket).complete_upload(&upload, &parts, conditions).await?;
+    let mut document = Xml::document("CompleteMultipartUploadResult");
+    document
+        .text("Location", &location(call, bucket, &upload.key)?)
+        .text("Bucket", bucket.as_str())
+        .text("Key", &upload.key.display())
+        .text("ETag", &quoted(&completed.etag));
+    Ok(reply::xml(StatusCode::OK, document.finish()))
+}
+
+/// `DELETE /BUCKET/KEY?uploadId`
+pub(super) async fn abort_upload(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
+    call.bucket(bucket).abort_upload(&upload(call, key)?).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// The upload that a request names.
+pub(super) fn upload(call: &Call, key: ObjectKey) -> Outcome<Upload> {
+    let id = call.query.text("uploadId")?.ok_or_else(|| Fault::invalid_argument("uploadId is empty"))?;
+    Ok(Upload { key, id: UploadId(id.to_owned()) })
+}
+
+fn completed_part(record: &Record) -> Outcome<CompletedPart> {
+    let number = record.get("PartNumber").and_then(|number| number.trim().parse().ok());
+    let etag = record.get("ETag").map(|etag| parse_etag(etag.trim()));
+    match (number, etag) {
+        (Some(number), Some(etag)) => Ok(CompletedPart { number, etag }),
+        _ => Err(Fault::malformed_xml()),
+    }
+}
+
+fn location(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<String> {
+    let host = text(&call.headers, HOST)?.unwrap_or_default();
+    Ok(format!("http://{host}/{bucket}/{}", encode_path(key.as_bytes())))
+}

@@ -1,0 +1,77 @@
+//! Answers.
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::Frame;
+use sandkeep_objects::ByteStream;
+
+use crate::fault::Fault;
+use crate::xml::Xml;
+
+/// The body of an answer.
+pub(crate) type ReplyBody = UnsyncBoxBody<Bytes, sandkeep_objects::Error>;
+
+/// An answer.
+pub(crate) type Reply = Response<ReplyBody>;
+
+/// A status and nothing else.
+pub(crate) fn empty(status: StatusCode) -> Reply {
+    with_body(status, Empty::new().map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A document.
+pub(crate) fn xml(status: StatusCode, document: String) -> Reply {
+    let mut reply = with_body(status, full(document.into()));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    reply
+}
+
+/// Bytes as they come; `length` of them.
+pub(crate) fn stream(status: StatusCode, length: u64, body: ByteStream) -> Reply {
+    let frames = body.map_ok(Frame::data).inspect_err(|error| {
+        // The status is gone already: closing the connection is how the client hears of it.
+        tracing::error!(%error, "an object cannot be read to its end");
+    });
+    let mut reply = with_body(status, StreamBody::new(frames.boxed()).boxed_unsync());
+    reply.headers_mut().insert(CONTENT_LENGTH, length.into());
+    reply
+}
+
+/// Adds a header whose value comes from a client; what cannot be a header is left out.
+pub(crate) fn add_header(reply: &mut Reply, name: impl TryInto<HeaderName>, value: &str) {
+    if let (Ok(name), Ok(value)) = (name.try_into(), HeaderValue::from_bytes(value.as_bytes())) {
+        reply.headers_mut().append(name, value);
+    }
+}
+
+/// S3's error document.
+pub(crate) fn fault(fault: &Fault, resource: &str, request_id: &str) -> Reply {
+    if fault.status == StatusCode::NOT_MODIFIED {
+        return empty(fault.status);
+    }
+    let mut document = Xml::document_without_namespace("Error");
+    document.text("Code", fault.code).text("Message", &fault.message);
+    for (name, value) in &fault.details {
+        document.text(name, value);
+    }
+    document.text("Resource", resource).text("RequestId", request_id);
+    let mut reply = xml(fault.status, document.finish());
+    if let Some(size) = fault.object_size {
+        add_header(&mut reply, CONTENT_RANGE, &format!("bytes */{size}"));
+    }
+    reply
+}
+
+fn with_body(status: StatusCode, body: ReplyBody) -> Reply {
+    let mut reply = Response::new(body);
+    *reply.status_mut() = status;
+    reply
+}
+
+fn full(bytes: Bytes) -> ReplyBody {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
