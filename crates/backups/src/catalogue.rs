@@ -63,7 +63,8 @@ pub async fn delete(
 /// The ids that have any object below `backups/`.
 async fn ids(store: &dyn ObjectStore, key_prefix: &str) -> Result<Vec<BackupId>, RestoreError> {
     let prefix = format!("{key_prefix}backups/").into_bytes();
-    let mut request = ListRequest { prefix: prefix.clone(), delimiter: b"/".to_vec(), ..ListRequest::default() };
+    let mut request =
+        ListRequest { prefix: prefix.clone(), delimiter: b"/".to_vec(), ..ListRequest::default() };
     let mut ids = Vec::new();
     loop {
         let page = store.list(request.clone()).await?;

@@ -117,14 +117,17 @@ impl Manifest {
     /// When a restore starts to be refused: creation plus ttl. None if `createdAt` is unreadable.
     pub fn expires_at(&self) -> Option<Timestamp> {
         let milliseconds = self.expiry_milliseconds()?;
-        let latest = Timestamp::MAX.as_millisecond();
-        // A cast saturates; a ttl of centuries is a ttl.
-        Timestamp::from_millisecond((milliseconds as i64).min(latest)).ok()
+        // A ttl of centuries is a ttl.
+        if milliseconds >= Timestamp::MAX.as_millisecond() as f64 {
+            return Some(Timestamp::MAX);
+        }
+        Timestamp::from_millisecond(milliseconds as i64).ok()
     }
 
     /// Whether a restore is allowed: `now` plus a minute is not later than creation plus ttl.
     pub fn check_restorable(&self, now: SystemTime) -> Result<(), RestoreError> {
-        let damaged = |what: &str| RestoreError::DamagedManifest { id: self.id.to_string(), what: what.into() };
+        let damaged =
+            |what: &str| RestoreError::DamagedManifest { id: self.id.to_string(), what: what.into() };
         let expiry = self.expiry_milliseconds().ok_or_else(|| damaged("createdAt is not a date"))?;
         let now = Timestamp::try_from(now).map_err(|_| damaged("the clock is out of range"))?;
         if now.as_millisecond() as f64 + EXPIRY_MARGIN_MILLISECONDS <= expiry {

@@ -116,7 +116,8 @@ fn seed(options: &CreateOptions) -> u64 {
 /// No archive of the tree is larger, unless files grow meanwhile.
 fn estimate(tree: &Tree) -> u64 {
     const METADATA_BYTES_PER_NAME: u64 = 1024;
-    let content: u64 = tree.inodes.iter().filter_map(|inode| inode.content()).map(|content| content.size).sum();
+    let content: u64 =
+        tree.inodes.iter().filter_map(|inode| inode.content()).map(|content| content.size).sum();
     content.saturating_add(tree.entries.len() as u64 * METADATA_BYTES_PER_NAME)
 }
 

@@ -95,7 +95,8 @@ impl Drop for Cleanup {
             tracing::warn!(key = ?self.archive, "a backup was dropped outside of the runtime and leaves objects");
             return;
         };
-        let (store, archive, manifest) = (Arc::clone(&self.store), self.archive.clone(), self.manifest.clone());
+        let (store, archive, manifest) =
+            (Arc::clone(&self.store), self.archive.clone(), self.manifest.clone());
         runtime.spawn(async move { remove(&store, &archive, &manifest, left).await });
     }
 }
@@ -124,7 +125,9 @@ async fn remove(store: &Arc<dyn ObjectStore>, archive: &ObjectKey, manifest: &Ob
 
 async fn uploads_of(store: &Arc<dyn ObjectStore>, key: &ObjectKey) -> Vec<Upload> {
     match store.list_uploads(key.as_bytes()).await {
-        Ok(uploads) => uploads.into_iter().map(|info| info.upload).filter(|upload| upload.key == *key).collect(),
+        Ok(uploads) => {
+            uploads.into_iter().map(|info| info.upload).filter(|upload| upload.key == *key).collect()
+        }
         Err(error) => {
             tracing::warn!(?key, %error, "cannot look for the upload of a failed backup");
             Vec::new()

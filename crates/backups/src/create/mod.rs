@@ -153,7 +153,8 @@ impl Backup {
         let stop = self.cancel.child_token();
         let _stop_on_drop = stop.clone().drop_guard();
         let (parts, receiver) = mpsc::channel(1);
-        let (parts, receiver) = if self.options.multipart { (Some(parts), Some(receiver)) } else { (None, None) };
+        let (parts, receiver) =
+            if self.options.multipart { (Some(parts), Some(receiver)) } else { (None, None) };
         let job = Job {
             source,
             options: self.options.clone(),
@@ -209,7 +210,12 @@ impl Backup {
     }
 
     fn target(&self) -> Target<'_> {
-        Target { store: self.store.as_ref(), key: self.cleanup.archive(), meter: &self.meter, cleanup: &self.cleanup }
+        Target {
+            store: self.store.as_ref(),
+            key: self.cleanup.archive(),
+            meter: &self.meter,
+            cleanup: &self.cleanup,
+        }
     }
 
     fn manifest(&self, written: Written, etag: ETag) -> Manifest {
@@ -239,7 +245,12 @@ impl Backup {
             ObjectMetadata { content_type: Some("application/json".to_owned()), ..ObjectMetadata::default() };
         let key = self.cleanup.manifest().clone();
         self.cleanup.manifest_may_exist();
-        self.store.put(PutRequest { key, metadata, conditions: WriteConditions::None }, bytes::Bytes::from(json).into()).await?;
+        self.store
+            .put(
+                PutRequest { key, metadata, conditions: WriteConditions::None },
+                bytes::Bytes::from(json).into(),
+            )
+            .await?;
         Ok(())
     }
 }

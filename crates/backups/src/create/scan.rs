@@ -161,7 +161,7 @@ impl Scanner<'_> {
 
     fn add(&mut self, index: InodeIndex, directory: &OwnedFd, name: Box<[u8]>) -> Result<(), CreateError> {
         let names = std::iter::once(&*name).chain(self.found.tree.names_upwards(index));
-        if self.context.excludes.matches(names) {
+        if self.context.excludes.matches(&names) {
             self.report.excluded += 1;
             return Ok(());
         }

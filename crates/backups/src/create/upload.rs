@@ -129,7 +129,12 @@ async fn upload_multipart(
     Ok(Some(response.etag))
 }
 
-async fn upload_part(target: &Target<'_>, upload: &Upload, number: u32, bytes: Bytes) -> Result<CompletedPart> {
+async fn upload_part(
+    target: &Target<'_>,
+    upload: &Upload,
+    number: u32,
+    bytes: Bytes,
+) -> Result<CompletedPart> {
     let length = bytes.len() as u64;
     let etag = target.store.upload_part(upload, number, bytes.into()).await?;
     target.meter.uploaded(length);
@@ -144,7 +149,9 @@ pub(super) async fn verify(target: &Target<'_>, length: u64, etag: &ETag) -> Res
         return Err(Error::Corrupt { what });
     }
     if info.etag != *etag {
-        return Err(Error::Corrupt { what: "the archive in the store is another one than was sent".to_owned() });
+        return Err(Error::Corrupt {
+            what: "the archive in the store is another one than was sent".to_owned(),
+        });
     }
     Ok(())
 }

@@ -109,7 +109,8 @@ impl Token {
 
 impl Class {
     fn matches(&self, symbol: Symbol) -> bool {
-        let named = |class: &NamedClass| char::from_u32(symbol).is_some_and(|character| class.matches(character));
+        let named =
+            |class: &NamedClass| char::from_u32(symbol).is_some_and(|character| class.matches(character));
         let found = self.ranges.iter().any(|range| range.contains(&symbol)) || self.named.iter().any(named);
         found != self.negated
     }

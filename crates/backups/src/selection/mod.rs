@@ -40,7 +40,7 @@ impl Excludes {
 
     /// Whether the entry is left out, with all below it. The path is given by its names, the entry's own first
     /// and the one at the top last.
-    pub(crate) fn matches<'a>(&self, names: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    pub(crate) fn matches<'a>(&self, names: &(impl Iterator<Item = &'a [u8]> + Clone)) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(names.clone()))
     }
 }

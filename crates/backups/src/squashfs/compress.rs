@@ -24,7 +24,9 @@ enum State {
 impl Compressor {
     pub(crate) fn new(compression: Compression) -> io::Result<Self> {
         Ok(Self(match compression {
-            Compression::Gzip => State::Gzip(Box::new(Compress::new(flate2::Compression::new(GZIP_LEVEL), true))),
+            Compression::Gzip => {
+                State::Gzip(Box::new(Compress::new(flate2::Compression::new(GZIP_LEVEL), true)))
+            }
             Compression::Lz4 => State::Lz4,
             Compression::Zstd => State::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
         }))

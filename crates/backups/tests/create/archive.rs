@@ -85,8 +85,10 @@ impl ArchiveFile {
 
     /// The paths that `unsquashfs` lists, sorted.
     pub(crate) fn list(&self) -> Vec<String> {
-        let text = run(Command::new("unsquashfs").args(["-l", "-no-progress", "-d", "root"]).arg(self.path()));
-        let mut paths: Vec<String> = text.lines().filter_map(|line| line.strip_prefix("root/")).map(Into::into).collect();
+        let text =
+            run(Command::new("unsquashfs").args(["-l", "-no-progress", "-d", "root"]).arg(self.path()));
+        let mut paths: Vec<String> =
+            text.lines().filter_map(|line| line.strip_prefix("root/")).map(Into::into).collect();
         paths.sort();
         paths
     }
@@ -104,7 +106,11 @@ pub(crate) async fn archive_source(source: Source, options: CreateOptions) -> Ar
     download(&store, key, manifest).await
 }
 
-pub(crate) async fn download(store: &Arc<dyn ObjectStore>, key: ObjectKey, manifest: Manifest) -> ArchiveFile {
+pub(crate) async fn download(
+    store: &Arc<dyn ObjectStore>,
+    key: ObjectKey,
+    manifest: Manifest,
+) -> ArchiveFile {
     let directory = tempfile::tempdir().unwrap();
     let bytes = read(store, key).await;
     assert_eq!(bytes.len() as u64, manifest.size_bytes);

@@ -41,7 +41,8 @@ async fn backups_are_listed_newest_first_and_only_whole_ones() {
     put(&store, "a/backups/00000000-0000-4000-8000-00000000000a/data.sqsh", "being made").await;
     put(&store, "a/backups/00000000-0000-4000-8000-00000000000b/meta.json", "{").await;
     put(&store, "a/backups/not-an-id/meta.json", "{}").await;
-    let ids: Vec<String> = list(store.clone(), "a/").await.unwrap().into_iter().map(|one| one.id.to_string()).collect();
+    let ids: Vec<String> =
+        list(store.clone(), "a/").await.unwrap().into_iter().map(|one| one.id.to_string()).collect();
     assert_eq!(ids, [NEWER, OLDER]);
     assert!(list(store, "").await.unwrap().is_empty());
 }

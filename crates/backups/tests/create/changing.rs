@@ -21,7 +21,8 @@ async fn archive_while(directory: &Path, change: impl FnOnce()) -> ArchiveFile {
     let inner = empty_bucket().await;
     let store = Arc::new(Scripted::gated(inner.clone()));
     let source = source(directory);
-    let backup = create(store.clone(), source, options(), Arc::new(Reports::default()), CancellationToken::new());
+    let backup =
+        create(store.clone(), source, options(), Arc::new(Reports::default()), CancellationToken::new());
     let backup = tokio::spawn(backup);
     // Four parts wait, so at least 32 MiB have been read, and at most 100.
     store.arrived.acquire_many(4).await.unwrap().forget();

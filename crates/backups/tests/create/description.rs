@@ -22,10 +22,13 @@ pub(crate) fn describe(root: &Path) -> BTreeMap<PathBuf, String> {
         }
         found.insert(relative, path);
     }
-    found.into_iter().map(|(relative, path)| {
-        let text = line(&relative, &path, &mut first_names);
-        (relative, text)
-    }).collect()
+    found
+        .into_iter()
+        .map(|(relative, path)| {
+            let text = line(&relative, &path, &mut first_names);
+            (relative, text)
+        })
+        .collect()
 }
 
 fn line(relative: &Path, path: &Path, first_names: &mut HashMap<u64, PathBuf>) -> String {
@@ -85,8 +88,17 @@ pub(crate) fn assert_same(expected: &BTreeMap<PathBuf, String>, actual: &BTreeMa
     let mut differences = Vec::new();
     for path in expected.keys().chain(actual.keys().filter(|path| !expected.contains_key(*path))) {
         if expected.get(path) != actual.get(path) {
-            differences.push(format!("{path:?}\n  expected {:?}\n  found    {:?}", expected.get(path), actual.get(path)));
+            differences.push(format!(
+                "{path:?}\n  expected {:?}\n  found    {:?}",
+                expected.get(path),
+                actual.get(path)
+            ));
         }
     }
-    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences[..differences.len().min(10)].join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        differences[..differences.len().min(10)].join("\n")
+    );
 }

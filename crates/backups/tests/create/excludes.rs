@@ -16,7 +16,8 @@ fn with(excludes: &[&str]) -> CreateOptions {
 async fn excluded_directories_are_left_out_with_all_below() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    for path in ["node_modules/x/y.js", "src/node_modules/z", "src/a.log", "src/keep/.log", "node_modules2/a"] {
+    for path in ["node_modules/x/y.js", "src/node_modules/z", "src/a.log", "src/keep/.log", "node_modules2/a"]
+    {
         fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
         fs::write(root.join(path), path).unwrap();
     }
@@ -35,7 +36,8 @@ fn is_excluded(pattern: &str, path: &str) -> bool {
         _ => pattern == name,
     };
     (1..=names.len()).any(|end| {
-        end >= pattern.len() && pattern.iter().zip(&names[end - pattern.len()..end]).all(|(p, n)| matches(p, n))
+        end >= pattern.len()
+            && pattern.iter().zip(&names[end - pattern.len()..end]).all(|(p, n)| matches(p, n))
     })
 }
 

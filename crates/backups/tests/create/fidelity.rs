@@ -92,7 +92,14 @@ fn others(root: &Path) {
     xattr(&root.join("disk"), "trusted.on-a-device", b"1");
     drop(UnixListener::bind(root.join("socket")).unwrap());
     fs::create_dir(root.join("links")).unwrap();
-    for (from, to) in [("one", "links/one"), ("blocks", "links/blocks"), ("blocks", "a"), ("link", "links/link"), ("fifo", "links/fifo"), ("null", "links/null")] {
+    for (from, to) in [
+        ("one", "links/one"),
+        ("blocks", "links/blocks"),
+        ("blocks", "a"),
+        ("link", "links/link"),
+        ("fifo", "links/fifo"),
+        ("null", "links/null"),
+    ] {
         fs::hard_link(root.join(from), root.join(to)).unwrap();
     }
 }
@@ -111,7 +118,18 @@ fn directories(root: &Path) {
     fs::write(deep.join("file"), "at the bottom").unwrap();
     let names = root.join("names");
     fs::create_dir(&names).unwrap();
-    for name in [&b"new\nline"[..], b"\xff\xfe", b"*", b"?[a]", b"\\", b" ", b"-rf", b"...", &[b'n'; 255], "ü".as_bytes()] {
+    for name in [
+        &b"new\nline"[..],
+        b"\xff\xfe",
+        b"*",
+        b"?[a]",
+        b"\\",
+        b" ",
+        b"-rf",
+        b"...",
+        &[b'n'; 255],
+        "ü".as_bytes(),
+    ] {
         fs::write(names.join(OsStr::from_bytes(name)), name).unwrap();
     }
 }
@@ -219,7 +237,9 @@ async fn equal_files_are_stored_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_are_those_that_the_sandbox_sees() {
     let directory = tempfile::tempdir().unwrap();
-    for (name, id) in [("root", 500_000), ("user", 501_000), ("last", 565_535), ("before", 499_999), ("behind", 565_536)] {
+    for (name, id) in
+        [("root", 500_000), ("user", 501_000), ("last", 565_535), ("before", 499_999), ("behind", 565_536)]
+    {
         fs::write(directory.path().join(name), "x").unwrap();
         lchown(directory.path().join(name), Some(id), Some(id)).unwrap();
     }
@@ -238,7 +258,8 @@ async fn owners_are_those_that_the_sandbox_sees() {
     assert_eq!(owner("last"), (65_535, 65_535));
     assert_eq!(owner("before"), (65_534, 65_534));
     assert_eq!(owner("behind"), (65_534, 65_534));
-    let skipped: Vec<_> = archive.manifest.skipped.iter().map(|one| (one.path.as_str(), one.reason.as_str())).collect();
+    let skipped: Vec<_> =
+        archive.manifest.skipped.iter().map(|one| (one.path.as_str(), one.reason.as_str())).collect();
     assert_eq!(skipped, [("before", "owner"), ("behind", "owner")]);
 }
 
@@ -256,7 +277,8 @@ async fn mounts_are_not_entered() {
     let namespace = MountNamespace::with(&script);
     let archive = archive(&namespace.path(root), options()).await;
     assert_eq!(archive.list(), ["a", "a/file", "a/mounted", "bound", "z"]);
-    let skipped: Vec<_> = archive.manifest.skipped.iter().map(|one| (one.path.as_str(), one.reason.as_str())).collect();
+    let skipped: Vec<_> =
+        archive.manifest.skipped.iter().map(|one| (one.path.as_str(), one.reason.as_str())).collect();
     assert_eq!(skipped, [("bound", "mount"), ("z", "mount"), ("a/mounted", "mount")]);
     assert_eq!(archive.manifest.content_bytes, 1);
 }

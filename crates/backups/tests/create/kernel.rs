@@ -38,7 +38,10 @@ impl MountNamespace {
 
     /// How a path in the namespace is reached from here.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        Path::new("/proc").join(self.child.id().to_string()).join("root").join(path.strip_prefix("/").unwrap())
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join("root")
+            .join(path.strip_prefix("/").unwrap())
     }
 }
 

@@ -36,8 +36,15 @@ async fn small_archives_take_one_request_and_large_ones_parts() {
     store.log.lock().unwrap().clear();
     let directory = three_parts();
     let manifest = create_into(&as_store, source(directory.path()), options()).await.unwrap();
-    let expected =
-        ["create_upload", "upload_part", "upload_part", "upload_part", "complete_upload", "head", "put manifest"];
+    let expected = [
+        "create_upload",
+        "upload_part",
+        "upload_part",
+        "upload_part",
+        "complete_upload",
+        "head",
+        "put manifest",
+    ];
     assert_eq!(*store.log.lock().unwrap(), expected);
     let archive = download(&as_store, id(ID).archive_key(""), manifest).await;
     assert_same(&describe(directory.path()), &describe(&archive.extract()));
@@ -97,9 +104,10 @@ async fn progress_ends_with_all_of_it() {
     let store = empty_bucket().await;
     let directory = three_parts();
     let reports = Arc::new(Reports::default());
-    let manifest = create(store, source(directory.path()), options(), reports.clone(), CancellationToken::new())
-        .await
-        .unwrap();
+    let manifest =
+        create(store, source(directory.path()), options(), reports.clone(), CancellationToken::new())
+            .await
+            .unwrap();
     let total = 20 * MIB as u64;
     let expected =
         Progress { entries: 5, total_bytes: total, read_bytes: total, uploaded_bytes: manifest.size_bytes };
@@ -137,8 +145,13 @@ async fn a_cancelled_backup_leaves_nothing() {
     let store = Arc::new(Scripted::gated(inner.clone()));
     let directory = three_parts();
     let cancel = CancellationToken::new();
-    let backup =
-        create(store.clone(), source(directory.path()), options(), Arc::new(Reports::default()), cancel.clone());
+    let backup = create(
+        store.clone(),
+        source(directory.path()),
+        options(),
+        Arc::new(Reports::default()),
+        cancel.clone(),
+    );
     let backup = tokio::spawn(backup);
     store.arrived.acquire().await.unwrap().forget();
     assert!(!left_in(&inner).await.is_empty(), "an upload is under way");

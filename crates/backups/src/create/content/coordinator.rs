@@ -81,7 +81,8 @@ impl<'a, 'o> Coordinator<'a, 'o> {
         workers: Workers,
         duplicates: Duplicates,
     ) -> Self {
-        let mut copies: Vec<_> = duplicates.originals.iter().map(|(copy, original)| (*copy, *original)).collect();
+        let mut copies: Vec<_> =
+            duplicates.originals.iter().map(|(copy, original)| (*copy, *original)).collect();
         copies.sort_unstable();
         let is_work = |(index, inode): &(usize, &TreeInode)| {
             inode.content().is_some_and(|content| content.size > 0)
@@ -165,7 +166,8 @@ impl<'a, 'o> Coordinator<'a, 'o> {
     fn plan_large(&mut self) -> Result<(), CreateError> {
         let Some(job) = self.queue.pop_front() else { return Ok(()) };
         let path = self.tree.path(job.inode);
-        let open = open_regular(self.context.source, &path).map_err(|error| CreateError::read(&path, error))?;
+        let open =
+            open_regular(self.context.source, &path).map_err(|error| CreateError::read(&path, error))?;
         let Some((file, stat)) = open else {
             self.vanished(job);
             return Ok(());
@@ -291,7 +293,8 @@ impl<'a, 'o> Coordinator<'a, 'o> {
     /// A file that changed is written once more, if it is not too large; the first attempt stays as dead bytes.
     fn finish_large(&mut self) -> Result<(), CreateError> {
         let Some(Writing { file, start, sparse, blocks, tail }) = self.writing.take() else { return Ok(()) };
-        let changed = file.has_changed().map_err(|error| CreateError::read(&self.tree.path(file.inode), error))?;
+        let changed =
+            file.has_changed().map_err(|error| CreateError::read(&self.tree.path(file.inode), error))?;
         if changed {
             self.duplicates.refuse_original(file.inode);
             if file.attempt == 0 && file.size() <= MAX_REWRITTEN_BYTES {

@@ -89,7 +89,8 @@ struct Candidate {
 }
 
 fn of_equal_size(tree: &Tree) -> Vec<Candidate> {
-    let large = |(index, size): (usize, u64)| Candidate { inode: index as u32, size, hash: 0, signature: None };
+    let large =
+        |(index, size): (usize, u64)| Candidate { inode: index as u32, size, hash: 0, signature: None };
     tree.inodes
         .iter()
         .enumerate()
@@ -119,8 +120,8 @@ fn parallel(
     std::thread::scope(|scope| {
         for _ in 0..threads.min(files.len()) {
             scope.spawn(|| {
-                while let Some((index, file)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, files.get(index)?)))
+                while let Some((index, file)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|index| Some((index, files.get(index)?)))
                 {
                     let file = map(file);
                     mapped.lock().expect("no thread panics while it holds it").push((index, file));
@@ -134,7 +135,11 @@ fn parallel(
 }
 
 /// A hash of both ends.
-fn sample(context: &WorkerContext<'_>, tree: &Tree, file: &Candidate) -> rustix::io::Result<Option<Candidate>> {
+fn sample(
+    context: &WorkerContext<'_>,
+    tree: &Tree,
+    file: &Candidate,
+) -> rustix::io::Result<Option<Candidate>> {
     let Some((open, stat)) = open_unchanged(context, tree, file)? else { return Ok(None) };
     let mut ends = [0; 2 * SAMPLE_BYTES];
     let (head, tail) = ends.split_at_mut(SAMPLE_BYTES);
@@ -182,7 +187,8 @@ fn open_unchanged(
 ) -> rustix::io::Result<Option<(OwnedFd, Statx)>> {
     let attributes = tree.inode(file.inode).attributes;
     let is_same = |stat: &Statx| {
-        stat.stx_size == file.size && stat.stx_mtime.tv_sec.clamp(0, i64::from(u32::MAX)) as u32 == attributes.mtime
+        stat.stx_size == file.size
+            && stat.stx_mtime.tv_sec.clamp(0, i64::from(u32::MAX)) as u32 == attributes.mtime
     };
     let open = open_regular(context.source, &tree.path(file.inode))?;
     Ok(open.filter(|(_, stat)| is_same(stat)))

@@ -89,7 +89,7 @@ impl Iterator for Steps {
         }
         let length = left.min(BLOCK);
         self.offset += length;
-        let is_tail = length < BLOCK && length <= MAX_PACKED_TAIL_BYTES;
+        let is_tail = length <= MAX_PACKED_TAIL_BYTES;
         let length = length as usize;
         Some(if is_tail { Step::Tail { offset, length } } else { Step::Block { offset, length } })
     }

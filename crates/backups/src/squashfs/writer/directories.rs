@@ -63,10 +63,10 @@ pub(super) fn write_listing(
         table.write(&encoded).map_err(CreateError::compress)?;
         rest = behind;
     }
-    listing.bytes = u32::try_from(bytes)
-        .ok()
-        .filter(|bytes| bytes.checked_add(DIRECTORY_SIZE_BIAS).is_some())
-        .ok_or(CreateError::FormatLimit { what: "bytes of names in a directory", limit: u64::from(u32::MAX) })?;
+    listing.bytes =
+        u32::try_from(bytes).ok().filter(|bytes| bytes.checked_add(DIRECTORY_SIZE_BIAS).is_some()).ok_or(
+            CreateError::FormatLimit { what: "bytes of names in a directory", limit: u64::from(u32::MAX) },
+        )?;
     Ok(listing)
 }
 
@@ -113,6 +113,8 @@ fn encode_group(group: &[Row<'_>]) -> Result<Vec<u8>, CreateError> {
 fn check_place(place: MetadataRef) -> Result<(), CreateError> {
     match u32::try_from(place.block) {
         Ok(_) => Ok(()),
-        Err(_) => Err(CreateError::FormatLimit { what: "bytes of inodes or names", limit: u64::from(u32::MAX) }),
+        Err(_) => {
+            Err(CreateError::FormatLimit { what: "bytes of inodes or names", limit: u64::from(u32::MAX) })
+        }
     }
 }

@@ -5,7 +5,8 @@ use super::ids::Ids;
 use super::tree::{Content, InodeIndex, Kind, ROOT, Tree};
 use crate::CreateError;
 use crate::squashfs::format::{
-    DIRECTORY_SIZE_BIAS, DirectoryBody, EXTENDED, FileBody, Inode, InodeBody, InodeHeader, InodeType, NO_XATTR,
+    DIRECTORY_SIZE_BIAS, DirectoryBody, EXTENDED, FileBody, Inode, InodeBody, InodeHeader, InodeType,
+    NO_XATTR,
 };
 
 /// Inode numbers and link counts of what is archived.
@@ -116,7 +117,8 @@ fn directory_body(listing: Listing, parent: u32) -> DirectoryBody {
 fn file_body(content: &Content) -> FileBody {
     // A file of holes only would have no blocks in stat, and programs that look there would take it for empty;
     // mksquashfs makes the same exception.
-    let sparse = if content.sparse == content.size { content.sparse.saturating_sub(1) } else { content.sparse };
+    let sparse =
+        if content.sparse == content.size { content.sparse.saturating_sub(1) } else { content.sparse };
     FileBody {
         start: content.start,
         size: content.size,

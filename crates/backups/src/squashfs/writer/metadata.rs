@@ -23,7 +23,12 @@ pub(super) struct MetadataTable {
 
 impl<'a> MetadataWriter<'a> {
     pub(super) fn new(compressor: &'a mut Compressor) -> Self {
-        Self { compressor, open: Vec::with_capacity(METADATA_BLOCK_BYTES), stored: Vec::new(), starts: Vec::new() }
+        Self {
+            compressor,
+            open: Vec::with_capacity(METADATA_BLOCK_BYTES),
+            stored: Vec::new(),
+            starts: Vec::new(),
+        }
     }
 
     /// Where the next byte will be.

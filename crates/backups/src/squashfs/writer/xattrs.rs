@@ -51,14 +51,19 @@ impl Xattrs {
     }
 
     /// Writes key-value blocks, rows and the table's header; answers the header's position.
-    pub(super) fn write(&self, compressor: &mut Compressor, output: &mut Output<'_>) -> Result<u64, CreateError> {
+    pub(super) fn write(
+        &self,
+        compressor: &mut Compressor,
+        output: &mut Output<'_>,
+    ) -> Result<u64, CreateError> {
         if self.is_empty() {
             return Ok(NO_TABLE);
         }
         let mut values = MetadataWriter::new(compressor);
         let mut rows = Vec::with_capacity(self.sets.len() * 16);
         for set in &self.sets {
-            let row = XattrRow { first: values.position(), count: set.count, bytes: set.encoded.len() as u32 };
+            let row =
+                XattrRow { first: values.position(), count: set.count, bytes: set.encoded.len() as u32 };
             rows.extend(row.encode());
             values.write(&set.encoded).map_err(CreateError::compress)?;
         }
