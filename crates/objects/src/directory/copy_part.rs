@@ -59,7 +59,11 @@ pub(super) async fn copy_part(
         .writer
         .apply(move |change| {
             let extents = change.publish_file(received.body)?;
-            put_part(change, &target, Part { number: target.number, size: length, md5: received.md5, extents })
+            put_part(
+                change,
+                &target,
+                Part { number: target.number, size: length, md5: received.md5, extents },
+            )
         })
         .await
 }
@@ -109,7 +113,8 @@ async fn share_files(inner: &Inner, target: &Target, pieces: &[Extent], size: u6
         Ok(md5.finalize().into())
     })
     .await?;
-    let target = Target { bucket: target.bucket.clone(), upload: target.upload.clone(), number: target.number };
+    let target =
+        Target { bucket: target.bucket.clone(), upload: target.upload.clone(), number: target.number };
     let extents = pieces.to_vec();
     inner
         .writer

@@ -4,6 +4,7 @@
 //! DIRECTORY/            mode 0700
 //!   lock                flock held by the owner, whose pid it contains
 //!   index.sqlite{,-wal,-shm}
+//!   reserve             room that deletions need on a full disk
 //!   bodies/2f/07a3…     one file per body above 16 KiB, named by a random id, never by a key
 //! ```
 //!
@@ -26,6 +27,7 @@ mod pins;
 mod read;
 mod readers;
 mod receive;
+mod reserve;
 mod rows;
 mod service;
 mod store;

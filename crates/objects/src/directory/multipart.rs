@@ -42,7 +42,9 @@ pub(super) fn check_number(number: u32) -> Result<()> {
 /// Starts an upload.
 pub(super) fn create(change: &Change<'_>, bucket: BucketId, request: &CreateUpload, id: &str) -> Result<()> {
     change
-        .prepare_cached("INSERT INTO uploads (id, bucket, key, started, metadata) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached(
+            "INSERT INTO uploads (id, bucket, key, started, metadata) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
         .execute(params![
             id,
             bucket.0,
@@ -66,8 +68,10 @@ pub(super) fn find(connection: &Connection, bucket: BucketId, upload: &Upload) -
 /// Adds a part in place of an earlier one of its number.
 pub(super) fn put_part(change: &mut Change<'_>, upload: &Upload, part: &Part) -> Result<ETag> {
     let sql = "DELETE FROM parts WHERE upload = ?1 AND number = ?2 RETURNING extents";
-    let replaced: Option<Vec<u8>> =
-        change.prepare_cached(sql)?.query_row(params![upload.id.0, part.number], |row| row.get(0)).optional()?;
+    let replaced: Option<Vec<u8>> = change
+        .prepare_cached(sql)?
+        .query_row(params![upload.id.0, part.number], |row| row.get(0))
+        .optional()?;
     if let Some(replaced) = replaced {
         change.release(&extents::decode(&replaced)?)?;
     }
@@ -104,12 +108,8 @@ pub(super) fn complete(
     };
     conditions.check(existing.as_ref().map(|object| &object.info.etag))?;
     let assembled = assemble(change, upload, parts)?;
-    let info = ObjectInfo {
-        size: assembled.size,
-        etag: assembled.etag,
-        last_modified: SystemTime::now(),
-        metadata,
-    };
+    let info =
+        ObjectInfo { size: assembled.size, etag: assembled.etag, last_modified: SystemTime::now(), metadata };
     let object = ObjectRow {
         bucket,
         key: upload.key.clone(),
@@ -155,7 +155,11 @@ pub(super) fn list_parts(connection: &Connection, upload: &Upload) -> Result<Vec
 }
 
 /// Uploads in progress by key, the older first.
-pub(super) fn list_uploads(connection: &Connection, bucket: BucketId, prefix: &[u8]) -> Result<Vec<UploadInfo>> {
+pub(super) fn list_uploads(
+    connection: &Connection,
+    bucket: BucketId,
+    prefix: &[u8],
+) -> Result<Vec<UploadInfo>> {
     let mut select = connection.prepare_cached(
         "SELECT id, key, started FROM uploads
          WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key, started",

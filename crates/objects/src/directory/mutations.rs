@@ -8,9 +8,7 @@ use rusqlite::params;
 use super::change::Change;
 use super::receive::{NewBody, Received};
 use super::rows::{BucketId, ObjectRow, find_bucket, find_object, require_object};
-use crate::{
-    CopyRequest, ETag, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse, Result,
-};
+use crate::{CopyRequest, ETag, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse, Result};
 
 /// Publishes a body that was received.
 pub(super) fn put(

@@ -23,11 +23,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            idle: Arc::default(),
-            permits: Arc::new(Semaphore::new(CONNECTIONS)),
-        }
+        Self { path: path.to_owned(), idle: Arc::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 
     /// Runs a read where it may block.

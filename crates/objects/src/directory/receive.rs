@@ -37,6 +37,7 @@ pub(super) struct Received<B> {
 
 /// Takes in the body of an object.
 pub(super) async fn receive(inner: &Inner, body: Body) -> Result<Received<NewBody>> {
+    inner.check_room().await?;
     let size = body.length();
     if size > INLINE_LIMIT {
         let Received { body, md5, size } = receive_file(inner, body).await?;
@@ -52,6 +53,7 @@ pub(super) async fn receive(inner: &Inner, body: Body) -> Result<Received<NewBod
 
 /// Takes in a body that becomes a file whatever its size.
 pub(super) async fn receive_file(inner: &Inner, body: Body) -> Result<Received<NewFile>> {
+    inner.check_room().await?;
     let mut stream = body.into_stream();
     let mut sink = Sink { file: inner.new_file().await?, md5: Md5::new() };
     let mut piece = next_piece(&mut stream).await?;

@@ -15,6 +15,7 @@ use super::files::{FileId, Files, NewFile, make_directory, sync_directory};
 use super::lock::StoreLock;
 use super::multipart;
 use super::readers::{Readers, blocking};
+use super::reserve::Reserve;
 use super::rows::{find_bucket, time_from_sql, time_to_sql};
 use super::store::DirectoryStore;
 use super::writer::Writer;
@@ -35,6 +36,7 @@ pub(super) struct Inner {
     pub(super) readers: Readers,
     pub(super) writer: Writer,
     pub(super) files: Arc<Files>,
+    reserve: Arc<Reserve>,
     _lock: StoreLock,
 }
 
@@ -56,11 +58,23 @@ impl Inner {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(io_failure)?;
         let lock = StoreLock::take(directory)?;
         let index = directory.join("index.sqlite");
+        let reserve = Arc::new(Reserve::released(&directory.join("reserve")));
         let files = Files::open(&directory.join("bodies"))?;
-        let writer = Writer::start(&index, Arc::clone(&files))?;
+        let writer = Writer::start(&index, Arc::clone(&files), Arc::clone(&reserve))?;
+        // On a full disk the store opens all the same, for reading and deleting.
+        let _ = reserve.ensure();
         // The names of the index and of `bodies` must survive a power cut as well.
         sync_directory(directory).map_err(io_failure)?;
-        Ok(Self { readers: Readers::new(&index), writer, files, _lock: lock })
+        Ok(Self { readers: Readers::new(&index), writer, files, reserve, _lock: lock })
+    }
+
+    /// Refuses to store anything while a full disk has used up the reserve.
+    pub(super) async fn check_room(&self) -> Result<()> {
+        if self.reserve.is_present() {
+            return Ok(());
+        }
+        let reserve = Arc::clone(&self.reserve);
+        blocking(move || reserve.ensure()).await
     }
 
     /// An empty body file, whose id the index has registered as pending.

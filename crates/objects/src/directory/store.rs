@@ -19,8 +19,8 @@ use super::service::Inner;
 use super::{list, mutations};
 use crate::{
     Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectStore, PartInfo, PutRequest,
-    PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
+    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectStore, PartInfo,
+    PutRequest, PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
 };
 
 /// One bucket; may not exist.
@@ -81,6 +81,17 @@ impl DirectoryStore {
         };
         self.inner.writer.apply(write).await
     }
+
+    /// Changes this bucket so that it takes less room. The first try on a full disk makes room for the second.
+    async fn free<F>(&self, write: F) -> Result<()>
+    where
+        F: Fn(&mut Change<'_>, BucketId) -> Result<()> + Clone + Send + 'static,
+    {
+        match self.write(write.clone()).await {
+            Err(Error::NoSpace) => self.write(write).await,
+            other => other,
+        }
+    }
 }
 
 #[async_trait]
@@ -115,18 +126,21 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<()> {
-        let key = key.clone();
-        self.write(move |change, bucket| mutations::delete(change, bucket, &key)).await
+        self.delete_many(std::slice::from_ref(key)).await.map(drop)
     }
 
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>> {
-        let keys = keys.to_vec();
+        let keys: Arc<[ObjectKey]> = keys.into();
         let outcomes = keys.len();
-        self.write(move |change, bucket| keys.iter().try_for_each(|key| mutations::delete(change, bucket, key))).await?;
+        self.free(move |change, bucket| {
+            keys.iter().try_for_each(|key| mutations::delete(change, bucket, key))
+        })
+        .await?;
         Ok(vec![Ok(()); outcomes])
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<PutResponse> {
+        self.inner.check_room().await?;
         self.write(move |change, bucket| mutations::copy(change, bucket, request)).await
     }
 
@@ -139,6 +153,7 @@ impl ObjectStore for DirectoryStore {
         getrandom::fill(&mut random).map_err(|error| io_failure(std::io::Error::other(error)))?;
         let upload = Upload { key: request.key.clone(), id: UploadId(HEXLOWER.encode(&random)) };
         let id = upload.id.0.clone();
+        self.inner.check_room().await?;
         self.write(move |change, bucket| multipart::create(change, bucket, &request, &id)).await?;
         Ok(upload)
     }
@@ -180,12 +195,13 @@ impl ObjectStore for DirectoryStore {
         conditions: WriteConditions,
     ) -> Result<PutResponse> {
         let (upload, parts) = (upload.clone(), parts.to_vec());
-        self.write(move |change, bucket| multipart::complete(change, bucket, &upload, &parts, &conditions)).await
+        self.write(move |change, bucket| multipart::complete(change, bucket, &upload, &parts, &conditions))
+            .await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
         let upload = upload.clone();
-        self.write(move |change, bucket| multipart::abort(change, bucket, &upload)).await
+        self.free(move |change, bucket| multipart::abort(change, bucket, &upload)).await
     }
 
     async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartInfo>> {

@@ -11,6 +11,7 @@ use super::change::Change;
 use super::failure::{closed, io_failure};
 use super::files::{FileId, Files};
 use super::index;
+use super::reserve::Reserve;
 use crate::{Error, Result};
 
 /// Writes that wait; more wait outside.
@@ -40,13 +41,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the index and starts its thread.
-    pub(super) fn start(path: &Path, files: Arc<Files>) -> Result<Self> {
+    pub(super) fn start(path: &Path, files: Arc<Files>, reserve: Arc<Reserve>) -> Result<Self> {
         let connection = index::open_writer(path)?;
         collect_orphans(&connection, &files)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let index = Index { connection, files, reserve };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&connection, queue, &files))
+            .spawn(move || index.run(queue))
             .map_err(io_failure)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -96,43 +98,64 @@ fn collect_orphans(connection: &Connection, files: &Files) -> Result<()> {
     Ok(())
 }
 
-fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>, files: &Files) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Ok(job) = queue.try_recv()
-        {
-            batch.push(job);
-        }
-        commit_all(connection, batch, files);
-    }
+/// What the thread owns.
+struct Index {
+    connection: Connection,
+    files: Arc<Files>,
+    reserve: Arc<Reserve>,
 }
 
-/// Commits the batch; more than once if SQLite gives up a transaction in the middle.
-fn commit_all(connection: &Connection, batch: Vec<Job>, files: &Files) {
-    let mut jobs = batch.into_iter().peekable();
-    while jobs.peek().is_some() {
-        commit_some(connection, &mut jobs, files);
-    }
-}
-
-fn commit_some(connection: &Connection, jobs: &mut dyn Iterator<Item = Job>, files: &Files) {
-    let settled = files.take_settled();
-    let begun = begin(connection, &settled);
-    let mut done = Vec::new();
-    for job in jobs {
-        done.push(job(connection));
-        // After a full disk or an I/O error SQLite may have rolled back everything.
-        if connection.is_autocommit() {
-            break;
+impl Index {
+    fn run(&self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH
+                && let Ok(job) = queue.try_recv()
+            {
+                batch.push(job);
+            }
+            self.commit_all(batch);
         }
     }
-    let committed = begun.and_then(|()| commit(connection, &done, files));
-    if committed.is_err() {
-        roll_back(connection);
-        files.add_settled(&settled);
+
+    /// Commits the batch; more than once if SQLite gives up a transaction in the middle.
+    fn commit_all(&self, batch: Vec<Job>) {
+        let mut jobs = batch.into_iter().peekable();
+        while jobs.peek().is_some() {
+            self.commit_some(&mut jobs);
+        }
     }
-    finish(done, &committed, files);
+
+    fn commit_some(&self, jobs: &mut dyn Iterator<Item = Job>) {
+        let settled = self.files.take_settled();
+        let begun = begin(&self.connection, &settled);
+        let mut done = Vec::new();
+        for job in jobs {
+            done.push(job(&self.connection));
+            // After a full disk or an I/O error SQLite may have rolled back everything.
+            if self.connection.is_autocommit() {
+                break;
+            }
+        }
+        let committed = begun.and_then(|()| commit(&self.connection, &done, &self.files));
+        if committed.is_err() {
+            roll_back(&self.connection);
+            self.files.add_settled(&settled);
+        }
+        let full = |failure: &Error| matches!(failure, Error::NoSpace);
+        if done.iter().filter_map(|done| done.failure.as_ref()).chain(committed.as_ref().err()).any(full) {
+            self.make_room();
+        }
+        finish(done, &committed, &self.files);
+    }
+
+    /// Gives up the reserve and lets the log start anew, so that deletions have room.
+    fn make_room(&self) {
+        self.reserve.release();
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::warn!(%error, "cannot shorten the index's log on a full disk");
+        }
+    }
 }
 
 fn begin(connection: &Connection, settled: &[FileId]) -> Result<()> {
