@@ -1,0 +1,71 @@
+//! The bridge's routes: `/v1/sandbox/{id}/...`.
+
+mod backups;
+mod exec;
+mod file;
+mod mounts;
+mod pending;
+mod sandbox;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::routing::{any, delete, get, post};
+use sandkeep_api::{BridgeCode, SandboxId, checks};
+
+use super::errors::BridgeError;
+use crate::services::Services;
+
+type App = State<Arc<Services>>;
+type Result<T> = std::result::Result<T, BridgeError>;
+
+pub(super) fn routes() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/v1/sandbox", post(sandbox::create))
+        .route("/v1/sandbox/{id}", delete(sandbox::destroy))
+        .route("/v1/sandbox/{id}/running", get(sandbox::running))
+        .route("/v1/sandbox/{id}/exec", post(exec::exec))
+        .route("/v1/sandbox/{id}/file/{*path}", get(file::read).put(file::write))
+        .route("/v1/sandbox/{id}/file/", any(file::no_path))
+        .route("/v1/sandbox/{id}/file", any(file::no_path))
+        .route("/v1/sandbox/{id}/mount", post(mounts::mount))
+        .route("/v1/sandbox/{id}/unmount", post(mounts::unmount))
+        .route("/v1/sandbox/{id}/backup", post(backups::create))
+        .route("/v1/sandbox/{id}/restore", post(backups::restore))
+        .merge(pending::routes())
+}
+
+/// The sandbox of the path.
+struct Id(SandboxId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = BridgeError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let invalid = || BridgeError::new(BridgeCode::InvalidRequest, "Invalid sandbox ID format");
+        let Path(segments) =
+            Path::<Vec<(String, String)>>::from_request_parts(parts, state).await.map_err(|_| invalid())?;
+        let id = segments.into_iter().find(|(name, _)| name == "id").map(|(_, id)| id);
+        SandboxId::from_bridge(&id.unwrap_or_default()).map(Self).map_err(|_| invalid())
+    }
+}
+
+/// Calls without a session are stateless; sessions are not built yet.
+struct Stateless;
+
+impl<S: Send + Sync> FromRequestParts<S> for Stateless {
+    type Rejection = BridgeError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let Some(session) = parts.headers.get("session-id").filter(|value| !value.is_empty()) else {
+            return Ok(Self);
+        };
+        let valid = session.to_str().is_ok_and(|id| checks::session_id(id).is_ok());
+        Err(match valid {
+            true => BridgeError::new(BridgeCode::NotSupported, "Session-Id is not supported yet"),
+            false => BridgeError::new(BridgeCode::InvalidRequest, "Invalid session ID format"),
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! Backups of directories: where they go ([`place`]), making them, showing them, and the list of them.
+
+mod catalogue;
+mod create;
+mod place;
+mod restore;
+
+pub(crate) use create::ProgressReceiver;

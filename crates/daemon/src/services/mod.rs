@@ -1,0 +1,69 @@
+//! What the API does, free of HTTP: sandboxes and their life, commands, files, mounts, backups, buckets.
+
+mod backups;
+mod buckets;
+mod exec;
+mod files;
+mod lifecycle;
+mod live;
+mod mounts;
+mod ports;
+mod recovery;
+mod registry;
+mod store;
+mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use backups::ProgressReceiver;
+pub(crate) use exec::Running;
+pub(crate) use files::MAX_FILE_BYTES;
+pub(crate) use lifecycle::Ending;
+pub(crate) use live::Live;
+pub(crate) use ports::{ServeVolumes, StartSandboxes};
+pub(crate) use store::EmbeddedStore;
+pub(crate) use text::TextSplitter;
+
+use crate::settings::Settings;
+use crate::state::State;
+use registry::Registry;
+
+/// All services over the same sandboxes.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) store: EmbeddedStore,
+    runtime: Arc<dyn StartSandboxes>,
+    volumes: Arc<dyn ServeVolumes>,
+    state: State,
+    registry: Arc<Registry>,
+}
+
+/// What services are made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Resolved settings.
+    pub(crate) settings: Arc<Settings>,
+    /// The embedded store.
+    pub(crate) store: EmbeddedStore,
+    /// Starts sandboxes.
+    pub(crate) runtime: Arc<dyn StartSandboxes>,
+    /// Serves mounts.
+    pub(crate) volumes: Arc<dyn ServeVolumes>,
+    /// The daemon's records.
+    pub(crate) state: State,
+}
+
+impl Services {
+    /// Services without sandboxes; [`Self::recover`] finds those of an earlier daemon.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { settings, store, runtime, volumes, state } = parts;
+        Arc::new(Self { settings, store, runtime, volumes, state, registry: Arc::default() })
+    }
+
+    /// Where workers keep chunks of backups.
+    fn cache_directory(&self) -> PathBuf {
+        self.settings.data.join("cache")
+    }
+}

@@ -1,0 +1,120 @@
+//! The two things that services need from outside, as traits, so that everything before them can be tested without a
+//! kernel that mounts.
+
+use std::fmt::Debug;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sandkeep_backups::{Manifest, Progress};
+use sandkeep_sandboxes::{Runtime, Sandbox, SandboxName, SandboxSpec};
+use sandkeep_vfs::MountOptions;
+use tokio::sync::mpsc;
+
+use crate::volumes::{
+    BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus, Volumes,
+};
+
+/// Starts sandboxes: [`Runtime`].
+#[async_trait]
+pub(crate) trait StartSandboxes: Debug + Send + Sync + 'static {
+    /// [`Runtime::create`].
+    async fn create(
+        &self,
+        name: &SandboxName,
+        spec: &SandboxSpec,
+    ) -> Result<Sandbox, sandkeep_sandboxes::Error>;
+
+    /// [`Runtime::adopt`].
+    async fn adopt(&self) -> Result<Vec<Sandbox>, sandkeep_sandboxes::Error>;
+}
+
+#[async_trait]
+impl StartSandboxes for Runtime {
+    async fn create(
+        &self,
+        name: &SandboxName,
+        spec: &SandboxSpec,
+    ) -> Result<Sandbox, sandkeep_sandboxes::Error> {
+        Self::create(self, name, spec).await
+    }
+
+    async fn adopt(&self) -> Result<Vec<Sandbox>, sandkeep_sandboxes::Error> {
+        Self::adopt(self).await
+    }
+}
+
+/// Serves mounts: [`Volumes`].
+#[async_trait]
+pub(crate) trait ServeVolumes: Debug + Send + Sync + 'static {
+    /// [`Volumes::mount_bucket`].
+    async fn mount_bucket(
+        &self,
+        volume: BucketVolume,
+        options: MountOptions,
+    ) -> Result<VolumeMount, VolumeError>;
+
+    /// [`Volumes::mount_backup`].
+    async fn mount_backup(
+        &self,
+        volume: BackupVolume,
+        options: MountOptions,
+    ) -> Result<VolumeMount, VolumeError>;
+
+    /// [`Volumes::end`].
+    async fn end(&self, id: &VolumeId, deadline: Duration) -> Result<(), VolumeError>;
+
+    /// [`Volumes::abort`].
+    async fn abort(&self, id: &VolumeId) -> Result<(), VolumeError>;
+
+    /// [`Volumes::list`].
+    async fn list(&self) -> Result<Vec<VolumeStatus>, VolumeError>;
+
+    /// [`Volumes::create_backup`].
+    async fn create_backup(
+        &self,
+        job: BackupJob,
+        directory: OwnedFd,
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<Manifest, VolumeError>;
+}
+
+#[async_trait]
+impl ServeVolumes for Volumes {
+    async fn mount_bucket(
+        &self,
+        volume: BucketVolume,
+        options: MountOptions,
+    ) -> Result<VolumeMount, VolumeError> {
+        Self::mount_bucket(self, volume, options).await
+    }
+
+    async fn mount_backup(
+        &self,
+        volume: BackupVolume,
+        options: MountOptions,
+    ) -> Result<VolumeMount, VolumeError> {
+        Self::mount_backup(self, volume, options).await
+    }
+
+    async fn end(&self, id: &VolumeId, deadline: Duration) -> Result<(), VolumeError> {
+        Self::end(self, id, deadline).await
+    }
+
+    async fn abort(&self, id: &VolumeId) -> Result<(), VolumeError> {
+        Self::abort(self, id).await
+    }
+
+    async fn list(&self) -> Result<Vec<VolumeStatus>, VolumeError> {
+        Self::list(self).await
+    }
+
+    async fn create_backup(
+        &self,
+        job: BackupJob,
+        directory: OwnedFd,
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<Manifest, VolumeError> {
+        Self::create_backup(self, job, directory, progress).await
+    }
+}

@@ -1,0 +1,35 @@
+//! Names for buckets: embedded ones, and those on other servers.
+
+use sandkeep_objects::{BucketName, Credentials};
+use url::Url;
+
+/// A bucket under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Its server; none: embedded, and made on demand.
+    pub remote: Option<Remote>,
+}
+
+/// Another S3 server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Its endpoint.
+    pub endpoint: Url,
+    /// Region to sign for; none: found out.
+    pub region: Option<String>,
+    /// None: those of the environment.
+    pub credentials: Option<Credentials>,
+}
+
+/// Where backups go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupLocation {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Empty, or ends with `/`.
+    pub prefix: String,
+    /// Its server; none: embedded.
+    pub remote: Option<Remote>,
+}

@@ -1,0 +1,296 @@
+//! The gateway process: found running or started, watched, and started again when it dies. It outlives the daemon.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use sandkeep_objects::{Credentials, ObjectService, S3Client, S3Settings};
+use serde::{Deserialize, Serialize};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use url::Url;
+
+use crate::error::StartError;
+use crate::services::EmbeddedStore;
+
+/// How long a gateway may take from its start to its first answer; opening a large store after a crash takes a while.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long one that is there may take to answer.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+/// How long requests in progress may take at the end.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// Between starts of one that keeps dying.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(10);
+const PASSED_ON: [&str; 4] =
+    ["PATH", "SANDKEEP_LOG", "SANDKEEP_S3_ACCESS_KEY_ID", "SANDKEEP_S3_SECRET_ACCESS_KEY"];
+
+/// What a gateway is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct GatewayPlan {
+    /// This program.
+    pub(crate) program: PathBuf,
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Buckets and keys.
+    pub(crate) data: PathBuf,
+    /// Record and log.
+    pub(crate) run: PathBuf,
+    /// The daemon's own key pair.
+    pub(crate) credentials: Credentials,
+}
+
+/// What is remembered of a running one, for the next daemon.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Record {
+    pid: u32,
+    address: SocketAddr,
+}
+
+/// A running gateway under supervision.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    plan: GatewayPlan,
+    address: SocketAddr,
+    stopping: CancellationToken,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+/// A process that is not necessarily our child.
+#[derive(Debug)]
+struct Process {
+    pid: u32,
+    ended: AsyncFd<OwnedFd>,
+}
+
+impl Gateway {
+    /// Finds the one that runs, or starts it; watches it from then on.
+    pub(crate) async fn start(plan: GatewayPlan) -> Result<Self, StartError> {
+        let (process, address) = match plan.find().await {
+            Some(found) => found,
+            None => plan.spawn(plan.listen).await?,
+        };
+        info!(%address, pid = process.pid, "the S3 endpoint answers");
+        let stopping = CancellationToken::new();
+        let watch = tokio::spawn(keep_running(plan.clone(), address, process, stopping.clone()));
+        Ok(Self { plan, address, stopping, watch })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The store behind it.
+    pub(crate) fn store(&self) -> Result<EmbeddedStore, StartError> {
+        let failed = |error: &dyn std::fmt::Display| self.plan.failed(error.to_string());
+        let settings = self.plan.client_settings(self.address);
+        let service = S3Client::new(settings.clone()).map_err(|error| failed(&error))?;
+        Ok(EmbeddedStore { settings, service: Arc::new(service) })
+    }
+
+    /// Ends it, after its requests in progress.
+    pub(crate) async fn stop(self) {
+        self.stopping.cancel();
+        if self.watch.await.is_err() {
+            error!("the supervision of the S3 endpoint panicked");
+        }
+    }
+}
+
+/// Waits for the end of the process and starts the next one at the same address, until it is to stop.
+async fn keep_running(
+    plan: GatewayPlan,
+    address: SocketAddr,
+    mut process: Process,
+    stopping: CancellationToken,
+) {
+    let mut pause = RESTART_PAUSE;
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return plan.end(&process).await,
+            () = process.ended() => warn!(pid = process.pid, "the S3 endpoint died; starting it again"),
+        }
+        process = loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            match plan.spawn(address).await {
+                Ok((process, _)) => break process,
+                Err(error) => {
+                    error!(error = %crate::volumes::chain(&error), "the S3 endpoint does not start")
+                }
+            }
+            pause = (pause * 2).min(MAX_RESTART_PAUSE);
+        };
+        pause = RESTART_PAUSE;
+    }
+}
+
+impl GatewayPlan {
+    fn failed(&self, what: String) -> StartError {
+        StartError::Gateway { address: self.listen, what }
+    }
+
+    fn record_file(&self) -> PathBuf {
+        self.run.join("gateway.json")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.run.join("gateway.log")
+    }
+
+    fn client_settings(&self, address: SocketAddr) -> S3Settings {
+        let reachable = match address.ip() {
+            ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+            _ => address,
+        };
+        let endpoint = Url::parse(&format!("http://{reachable}")).expect("an address makes a URL");
+        S3Settings::new(endpoint, Some(self.credentials.clone()))
+    }
+
+    /// The one that an earlier daemon left, if it answers to our key where we want it.
+    async fn find(&self) -> Option<(Process, SocketAddr)> {
+        let record: Record = serde_json::from_slice(&fs::read(self.record_file()).ok()?).ok()?;
+        let wanted = self.listen.port() == 0 || record.address == self.listen;
+        let process = Process::open(record.pid).ok()?;
+        if wanted && tokio::time::timeout(PROBE_LIMIT, self.answers(record.address)).await.is_ok_and(|ok| ok)
+        {
+            return Some((process, record.address));
+        }
+        // Its process id may be someone else's by now: only one that runs our program is ended.
+        if process.runs(&self.program) {
+            info!(pid = record.pid, "ends an S3 endpoint that is not where it should be");
+            self.end(&process).await;
+        }
+        None
+    }
+
+    async fn answers(&self, address: SocketAddr) -> bool {
+        match S3Client::new(self.client_settings(address)) {
+            Ok(client) => client.list_buckets().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Starts one in a process group of its own; it says on its standard output where it listens.
+    async fn spawn(&self, listen: SocketAddr) -> Result<(Process, SocketAddr), StartError> {
+        let failed = |error: io::Error| self.failed(error.to_string());
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).map_err(failed)?;
+        let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let mut child = Command::new(&self.program)
+            .args(["s3", "--internal", "--json", "--listen", &listen.to_string(), "--data"])
+            .arg(&self.data)
+            .env_clear()
+            .envs(passed_on)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(failed)?;
+        let pid = child.id().ok_or_else(|| self.failed("it ended at once".to_owned()))?;
+        let stdout = child.stdout.take().ok_or_else(|| self.failed("it has no output".to_owned()))?;
+        let process = Process::open(pid).map_err(failed)?;
+        let mut lines = BufReader::new(stdout).lines();
+        let announced = tokio::time::timeout(START_LIMIT, lines.next_line()).await;
+        // Reaped when it ends, whenever that is.
+        tokio::spawn(async move { child.wait().await });
+        let line = announced.ok().and_then(Result::ok).flatten();
+        let Some(address) = line.as_deref().and_then(announced_address) else {
+            process.signal(Signal::KILL);
+            return Err(self.failed(self.last_words()));
+        };
+        self.remember(Record { pid, address }).map_err(failed)?;
+        Ok((process, address))
+    }
+
+    fn remember(&self, record: Record) -> io::Result<()> {
+        let text = serde_json::to_vec(&record)?;
+        let draft = self.record_file().with_extension("new");
+        fs::write(&draft, text)?;
+        fs::rename(draft, self.record_file())
+    }
+
+    /// What it logged last, as the reason why it did not start.
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let last = log.lines().rev().find(|line| !line.trim().is_empty());
+        last.unwrap_or("it did not say where it listens").to_owned()
+    }
+
+    async fn end(&self, process: &Process) {
+        process.signal(Signal::TERM);
+        if tokio::time::timeout(STOP_LIMIT, process.ended()).await.is_err() {
+            warn!(pid = process.pid, "the S3 endpoint does not end: killing it");
+            process.signal(Signal::KILL);
+            process.ended().await;
+        }
+        if let Err(error) = fs::remove_file(self.record_file()) {
+            warn!(%error, "cannot remove the record of the S3 endpoint");
+        }
+    }
+}
+
+/// `{"endpoint": "http://ADDRESS"}`.
+fn announced_address(line: &str) -> Option<SocketAddr> {
+    #[derive(Deserialize)]
+    struct Announcement {
+        endpoint: String,
+    }
+    let announcement: Announcement = serde_json::from_str(line).ok()?;
+    announcement.endpoint.strip_prefix("http://")?.parse().ok()
+}
+
+impl Process {
+    fn open(pid: u32) -> io::Result<Self> {
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let raw = raw.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let descriptor = pidfd_open(raw, PidfdFlags::NONBLOCK)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not"
+        )]
+        let ended = AsyncFd::new(descriptor)?;
+        Ok(Self { pid, ended })
+    }
+
+    /// Returns when it has ended: a pidfd becomes readable then.
+    async fn ended(&self) {
+        if let Err(error) = self.ended.readable().await {
+            warn!(pid = self.pid, %error, "cannot wait for a process");
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = pidfd_send_signal(self.ended.get_ref(), signal) {
+            info!(pid = self.pid, %error, "the process has ended already");
+        }
+    }
+
+    fn runs(&self, program: &std::path::Path) -> bool {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).is_ok_and(|executable| executable == program)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::announced_address;
+
+    #[test]
+    fn the_address_is_read_from_what_the_gateway_says() {
+        let address = announced_address(r#"{"endpoint":"http://127.0.0.1:9000"}"#);
+        assert_eq!(address, Some(([127, 0, 0, 1], 9000).into()));
+        assert_eq!(announced_address("S3 endpoint on http://127.0.0.1:9000"), None);
+    }
+}
