@@ -23,7 +23,7 @@ mod xattr;
 mod tests;
 
 pub(crate) use archive::Archive;
-pub(crate) use directory::Place;
+pub(crate) use directory::{Name, Place};
 pub(crate) use error::ReadError;
 pub(crate) use file::{Extent, Piece};
 pub(crate) use inode::{Content, File, Inode};

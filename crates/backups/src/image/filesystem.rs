@@ -1,0 +1,274 @@
+//! The image as a filesystem: node ids are inode numbers of the archive, with the root's and 1 swapped.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sandkeep_vfs::{
+    Attributes, AttributesReply, Caller, DirectoryEntry, Entry, Errno, FileHandle, FileKind, FileSystem, Inode as Node,
+    OpenFlags, Opened, StatFs, Timestamp, Whence,
+};
+
+use super::{Failure, Image};
+use crate::squashfs::format::InodeType;
+use crate::squashfs::reader::{Content, File, Inode, Piece, Place, Reader, ReadError};
+
+type Result<T> = std::result::Result<T, Errno>;
+
+/// An archive never changes.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+const BLOCK_SIZE: u32 = 1 << 20;
+const STAT_BLOCK: u64 = 512;
+const ROOT: u32 = 1;
+/// Zeros for holes; a read is at most this long, and pieces are at most a block.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+/// Offsets of `.` and `..`; names follow.
+const AFTER_DOT: u64 = 1;
+const AFTER_DOT_DOT: u64 = 2;
+
+fn errno(error: Failure) -> Errno {
+    match error {
+        Failure::Damaged(what) => {
+            tracing::error!(what, "an archive is damaged");
+            Errno::EIO
+        }
+        Failure::Store(_) => Errno::EIO,
+    }
+}
+
+/// Offset of a directory entry behind a place in the listing.
+fn offset(place: Place) -> u64 {
+    ((u64::from(place.header) << 8) | u64::from(place.skip)) + AFTER_DOT_DOT + 1
+}
+
+fn place(offset: u64) -> Place {
+    let place = offset - AFTER_DOT_DOT - 1;
+    Place { header: (place >> 8) as u32, skip: place as u8 }
+}
+
+fn kind(kind: InodeType) -> FileKind {
+    match kind {
+        InodeType::Directory => FileKind::Directory,
+        InodeType::File => FileKind::File,
+        InodeType::Symlink => FileKind::Symlink,
+        InodeType::BlockDevice => FileKind::BlockDevice,
+        InodeType::CharacterDevice => FileKind::CharacterDevice,
+        InodeType::Fifo => FileKind::Fifo,
+        InodeType::Socket => FileKind::Socket,
+    }
+}
+
+/// squashfs stores 20 bits of minor number in the kernel's packing, which is that of FUSE, too.
+fn device(content: &Content) -> u32 {
+    match content {
+        Content::BlockDevice(device) | Content::CharacterDevice(device) => *device,
+        _ => 0,
+    }
+}
+
+fn size_and_blocks(content: &Content) -> (u64, u64) {
+    match content {
+        Content::File(file) => (file.size, (file.size - file.sparse.min(file.size)).div_ceil(STAT_BLOCK)),
+        Content::Symlink(target) => (target.len() as u64, 0),
+        Content::Directory(directory) => (u64::from(directory.size), 0),
+        _ => (0, 0),
+    }
+}
+
+impl Image {
+    fn number(&self, node: Node) -> Result<u32> {
+        let number = u32::try_from(node.0).map_err(|_| Errno::ESTALE)?;
+        Ok(self.swapped(number))
+    }
+
+    fn node(&self, number: u32) -> Node {
+        Node(u64::from(self.swapped(number)))
+    }
+
+    fn swapped(&self, number: u32) -> u32 {
+        match number {
+            ROOT => self.root,
+            number if number == self.root => ROOT,
+            number => number,
+        }
+    }
+
+    async fn inode(&self, node: Node) -> Result<Inode> {
+        let number = self.number(node)?;
+        self.looked_up(|reader| reader.inode(number)).await.map_err(errno)?.ok_or(Errno::ESTALE)
+    }
+
+    async fn file(&self, node: Node) -> Result<File> {
+        match self.inode(node).await?.content {
+            Content::File(file) => Ok(file),
+            Content::Directory(_) => Err(Errno::EISDIR),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn stat(&self, reader: &Reader<'_>, inode: &Inode) -> std::result::Result<Attributes, ReadError> {
+        let time = Timestamp { seconds: i64::from(inode.modified), nanoseconds: 0 };
+        let (size, blocks) = size_and_blocks(&inode.content);
+        Ok(Attributes {
+            inode: self.node(inode.number),
+            kind: kind(inode.content.kind()),
+            permissions: inode.permissions,
+            size,
+            blocks,
+            block_size: BLOCK_SIZE,
+            links: inode.links,
+            uid: reader.id(inode.uid)?.saturating_add(self.id_base),
+            gid: reader.id(inode.gid)?.saturating_add(self.id_base),
+            device: device(&inode.content),
+            accessed: time,
+            modified: time,
+            changed: time,
+        })
+    }
+
+    fn entry(&self, reader: &Reader<'_>, inode: &Inode) -> std::result::Result<Entry, ReadError> {
+        let attributes = self.stat(reader, inode)?;
+        Ok(Entry { attributes, generation: 0, name_valid: FOR_EVER, attributes_valid: FOR_EVER })
+    }
+
+    async fn names(&self, parent: &Inode, from: Place, limit: usize, plus: bool) -> Result<Vec<DirectoryEntry>> {
+        let Content::Directory(directory) = &parent.content else { return Err(Errno::ENOTDIR) };
+        let list = |reader: &Reader<'_>| {
+            let names = reader.names(directory, from, limit)?;
+            let complete = |name: &crate::squashfs::reader::Name| {
+                let entry = plus.then(|| self.entry(reader, &reader.named(parent, name)?)).transpose()?;
+                Ok(DirectoryEntry {
+                    name: name.name.clone(),
+                    inode: self.node(name.number),
+                    kind: kind(name.kind),
+                    next_offset: offset(name.next),
+                    entry,
+                })
+            };
+            names.iter().map(complete).collect()
+        };
+        self.looked_up(list).await.map_err(errno)
+    }
+
+    fn dots(&self, directory: Node, parent: u32, offset: u64) -> Vec<DirectoryEntry> {
+        let dot = |name: &[u8], inode, next_offset| DirectoryEntry {
+            name: name.to_vec(),
+            inode,
+            kind: FileKind::Directory,
+            next_offset,
+            entry: None,
+        };
+        // The root's parent is a number that no inode has.
+        let above = if directory == Node::ROOT { Node::ROOT } else { self.node(parent) };
+        let both = [dot(b".", directory, AFTER_DOT), dot(b"..", above, AFTER_DOT_DOT)];
+        both.into_iter().skip(offset as usize).collect()
+    }
+}
+
+#[async_trait]
+impl FileSystem for Image {
+    async fn lookup(&self, _: Caller, parent: Node, name: &[u8]) -> Result<Entry> {
+        let parent = self.inode(parent).await?;
+        if !matches!(parent.content, Content::Directory(_)) {
+            return Err(Errno::ENOTDIR);
+        }
+        let find = |reader: &Reader<'_>| {
+            let found = reader.lookup(&parent, name)?;
+            found.map(|inode| self.entry(reader, &inode)).transpose()
+        };
+        self.looked_up(find).await.map_err(errno)?.ok_or(Errno::ENOENT)
+    }
+
+    async fn attributes(&self, inode: Node, _: Option<FileHandle>) -> Result<AttributesReply> {
+        let inode = self.inode(inode).await?;
+        let attributes = self.looked_up(|reader| self.stat(reader, &inode)).await.map_err(errno)?;
+        Ok(AttributesReply { attributes, valid: FOR_EVER })
+    }
+
+    async fn read_link(&self, inode: Node) -> Result<Vec<u8>> {
+        match self.inode(inode).await?.content {
+            Content::Symlink(target) => Ok(target),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    async fn open(&self, _: Caller, inode: Node, flags: OpenFlags) -> Result<Opened> {
+        if flags.write() {
+            return Err(Errno::EROFS);
+        }
+        Ok(Opened { handle: FileHandle(inode.0), keep_cache: true, direct_io: false })
+    }
+
+    async fn read(&self, inode: Node, _: FileHandle, offset: u64, size: u32) -> Result<Vec<Bytes>> {
+        let file = self.file(inode).await?;
+        let number = self.number(inode)?;
+        let find = |reader: &Reader<'_>| reader.pieces(number, &file, offset, size);
+        let pieces = self.looked_up(find).await.map_err(errno)?;
+        let mut read = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            read.push(match piece {
+                Piece::Hole { length } => Bytes::from_static(ZEROS.get(..length as usize).ok_or(Errno::EIO)?),
+                Piece::Data { extent, skip, length } => {
+                    let block = self.block(extent).await.map_err(errno)?;
+                    let (from, to) = (skip as usize, skip as usize + length as usize);
+                    if to > block.len() {
+                        return Err(errno(super::DAMAGED_BLOCK));
+                    }
+                    block.slice(from..to)
+                }
+            });
+        }
+        Ok(read)
+    }
+
+    async fn open_directory(&self, _: Caller, inode: Node) -> Result<Opened> {
+        Ok(Opened { handle: FileHandle(inode.0), keep_cache: true, direct_io: false })
+    }
+
+    async fn read_directory(
+        &self,
+        inode: Node,
+        _: FileHandle,
+        offset: u64,
+        limit: usize,
+        plus: bool,
+    ) -> Result<Vec<DirectoryEntry>> {
+        let directory = self.inode(inode).await?;
+        let Content::Directory(content) = &directory.content else { return Err(Errno::ENOTDIR) };
+        let (mut entries, from) = match offset {
+            0..=AFTER_DOT_DOT => (self.dots(inode, content.parent, offset), Place::default()),
+            offset => (Vec::new(), place(offset)),
+        };
+        entries.extend(self.names(&directory, from, limit.max(1), plus).await?);
+        Ok(entries)
+    }
+
+    async fn statfs(&self) -> Result<StatFs> {
+        let superblock = &self.archive.superblock;
+        Ok(StatFs {
+            block_size: superblock.block_bytes,
+            blocks: superblock.bytes_used.div_ceil(u64::from(superblock.block_bytes)),
+            free_blocks: 0,
+            available_blocks: 0,
+            files: u64::from(superblock.inode_count),
+            free_files: 0,
+            name_length: 255,
+        })
+    }
+
+    async fn get_xattr(&self, inode: Node, name: &[u8]) -> Result<Vec<u8>> {
+        let inode = self.inode(inode).await?;
+        self.looked_up(|reader| reader.xattr(inode.xattrs, name)).await.map_err(errno)?.ok_or(Errno::ENODATA)
+    }
+
+    async fn list_xattrs(&self, inode: Node) -> Result<Vec<Vec<u8>>> {
+        let inode = self.inode(inode).await?;
+        self.looked_up(|reader| reader.xattr_names(inode.xattrs)).await.map_err(errno)
+    }
+
+    async fn seek(&self, inode: Node, _: FileHandle, offset: u64, whence: Whence) -> Result<u64> {
+        let file = self.file(inode).await?;
+        let hole = whence == Whence::Hole;
+        self.looked_up(|reader| reader.seek(&file, offset, hole)).await.map_err(errno)?.ok_or(Errno::ENXIO)
+    }
+}
