@@ -55,22 +55,80 @@ impl From<Errno> for Refusal {
 }
 
 impl Inside<'_> {
-    /// Runs something in the sandbox's mount namespace, with its root.
+    /// Runs something in the sandbox's mount namespace.
     fn run<T: Send, E: Send + From<io::Error>>(
         &self,
-        work: impl FnOnce(BorrowedFd<'_>) -> Result<T, E> + Send,
+        work: impl FnOnce(&View<'_>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
         in_thread(|| {
+            let pid_one = format!("/proc/{}", self.process.pid);
+            let pid_one = crate::overlay::open_path(Path::new(&pid_one))?;
             enter(self.process.descriptor.as_fd(), ThreadNameSpaceType::MOUNT)?;
             create_files_as(self.id_base)?;
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let root = openat(CWD, "/", flags, Mode::empty()).map_err(io::Error::from)?;
-            work(root.as_fd())
+            work(&View { sandbox: self, root: root.as_fd(), pid_one: pid_one.as_fd() })
         })
     }
 
+    /// Attaches a detached mount; true if the directory for it was made.
+    pub(crate) fn attach(&self, mount: &OwnedFd, path: &Path, placement: Placement) -> io::Result<bool> {
+        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        restrict(mount.as_fd(), flags)?;
+        self.run(|view| {
+            let place = make_directories(view.root, path)?;
+            refuse_proc(place.handle.as_fd())?;
+            let found = identity(place.handle.as_fd())?;
+            if found.is_root && !view.is_attached(found) {
+                return Err(Errno::BUSY.into());
+            }
+            if placement == Placement::Replace && view.is_attached(found) {
+                view.replace(mount, place.handle, found)?;
+            } else {
+                view.cover(mount, &place.handle, found)?;
+            }
+            Ok(place.is_new)
+        })
+    }
+
+    /// Takes the topmost mount at a path away.
+    pub(crate) fn detach(&self, path: &Path, how: Detach, remove_directory: bool) -> Result<(), Refusal> {
+        self.run(|view| {
+            let place = open_below(view.root, path, OFlags::PATH)?;
+            let found = identity(place.as_fd())?;
+            if !view.is_attached(found) {
+                return Err(Refusal::Failed(Errno::INVAL.into()));
+            }
+            let mount = view.mount_of(found)?;
+            // A handle would make it busy.
+            drop(place);
+            let flags = match how {
+                Detach::Polite => UnmountFlags::empty(),
+                Detach::Force => UnmountFlags::DETACH,
+            };
+            match view.take_away(&mount, flags) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => return Err(Refusal::Busy(mount)),
+                other => other?,
+            }
+            if remove_directory {
+                remove_mount_point(view.root, &mount.point);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The sandbox seen by a thread in its mount namespace.
+struct View<'a> {
+    sandbox: &'a Inside<'a>,
+    root: BorrowedFd<'a>,
+    /// /proc/PID of pid 1, as the host has it: in here it is out of sight.
+    pid_one: BorrowedFd<'a>,
+}
+
+impl View<'_> {
     fn mounts(&self) -> io::Result<Vec<Mount>> {
-        mountinfo::of(self.process.pid)
+        mountinfo::below(self.pid_one)
     }
 
     /// The mount that a descriptor is in.
@@ -81,39 +139,12 @@ impl Inside<'_> {
 
     /// Whether the descriptor is the root of a mount that was attached later.
     fn is_attached(&self, place: MountIdentity) -> bool {
-        place.is_root && !self.own_mounts.contains(&place.id)
-    }
-
-    /// Attaches a detached mount; true if the directory for it was made.
-    pub(crate) fn attach(&self, mount: &OwnedFd, path: &Path, placement: Placement) -> io::Result<bool> {
-        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        restrict(mount.as_fd(), flags)?;
-        self.run(|root| {
-            let place = make_directories(root, path)?;
-            refuse_proc(place.handle.as_fd())?;
-            let found = identity(place.handle.as_fd())?;
-            if found.is_root && !self.is_attached(found) {
-                return Err(Errno::BUSY.into());
-            }
-            let replaces = placement == Placement::Replace && self.is_attached(found);
-            if replaces {
-                self.replace(root, mount, place.handle, found)?;
-            } else {
-                self.cover(root, mount, &place.handle, found)?;
-            }
-            Ok(place.is_new)
-        })
+        place.is_root && !self.sandbox.own_mounts.contains(&place.id)
     }
 
     /// On top of what is there; mounts that lie below move onto the new one.
-    fn cover(
-        &self,
-        root: BorrowedFd<'_>,
-        mount: &OwnedFd,
-        place: &OwnedFd,
-        found: MountIdentity,
-    ) -> io::Result<()> {
-        let point = point_of(place, root)?;
+    fn cover(&self, mount: &OwnedFd, place: &OwnedFd, found: MountIdentity) -> io::Result<()> {
+        let point = point_of(place, self.root)?;
         let below = self.below(found.id, &point)?;
         attach_to(mount.as_fd(), place.as_fd())?;
         for child in below {
@@ -126,23 +157,17 @@ impl Inside<'_> {
     }
 
     /// Beneath the topmost mount, which is then taken away: whoever looks sees the old one or the new one.
-    fn replace(
-        &self,
-        root: BorrowedFd<'_>,
-        mount: &OwnedFd,
-        top: OwnedFd,
-        found: MountIdentity,
-    ) -> io::Result<()> {
+    fn replace(&self, mount: &OwnedFd, top: OwnedFd, found: MountIdentity) -> io::Result<()> {
         let old = self.mount_of(found)?;
         let below = self.below(old.id, &old.point)?;
-        if self.can_mount_beneath {
+        if self.sandbox.can_mount_beneath {
             attach_beneath(mount.as_fd(), top.as_fd())?;
             self.carry_all(&top, &below, &old, mount);
             drop(top);
-            self.take_away(root, &old, UnmountFlags::DETACH)
+            self.take_away(&old, UnmountFlags::DETACH)
         } else {
             drop(top);
-            self.tuck(root, mount, &old, &below)
+            self.tuck(mount, &old, &below)
         }
     }
 
@@ -163,17 +188,17 @@ impl Inside<'_> {
     /// Attached mounts directly in mount `parent`, at or below `point`.
     fn below(&self, parent: u64, point: &Path) -> io::Result<Vec<Mount>> {
         let is_below = |mount: &Mount| mount.parent == parent && mount.point.starts_with(point);
-        let is_ours = |mount: &Mount| !self.own_mounts.contains(&mount.id) && mount.point != point;
+        let is_ours = |mount: &Mount| !self.sandbox.own_mounts.contains(&mount.id) && mount.point != point;
         Ok(self.mounts()?.into_iter().filter(|mount| is_below(mount) && is_ours(mount)).collect())
     }
 
     /// What [`Self::replace`] does before Linux 6.5: a mount that arrives by propagation where one is mounted already
     /// is tucked beneath it. A second namespace holds a peer of the parent, and the new mount is attached there.
-    fn tuck(&self, root: BorrowedFd<'_>, mount: &OwnedFd, old: &Mount, below: &[Mount]) -> io::Result<()> {
+    fn tuck(&self, mount: &OwnedFd, old: &Mount, below: &[Mount]) -> io::Result<()> {
         let parent = self.mounts()?.into_iter().find(|mount| mount.id == old.parent);
         let parent = parent.ok_or(io::ErrorKind::NotFound)?;
         let relative = relative(old, &parent.point).ok_or(io::ErrorKind::InvalidInput)?;
-        let parent_root = open_below(root, &parent.point, OFlags::PATH)?;
+        let parent_root = open_below(self.root, &parent.point, OFlags::PATH)?;
         if identity(parent_root.as_fd())?.id != parent.id {
             return Err(Errno::BUSY.into());
         }
@@ -181,14 +206,14 @@ impl Inside<'_> {
         let tucked = attach_to_peer(&parent.point, &relative, mount);
         share(parent_root.as_fd(), false)?;
         tucked?;
-        let top = open_below(root, &old.point, OFlags::PATH)?;
+        let top = open_below(self.root, &old.point, OFlags::PATH)?;
         let children: Vec<(OwnedFd, &Mount)> = below
             .iter()
-            .filter_map(|child| Some((open_below(root, &child.point, OFlags::PATH).ok()?, child)))
+            .filter_map(|child| Some((open_below(self.root, &child.point, OFlags::PATH).ok()?, child)))
             .collect();
         drop(top);
-        self.take_away(root, old, UnmountFlags::DETACH)?;
-        let new = open_below(root, &old.point, OFlags::PATH)?;
+        self.take_away(old, UnmountFlags::DETACH)?;
+        let new = open_below(self.root, &old.point, OFlags::PATH)?;
         share(new.as_fd(), false)?;
         for (handle, child) in children {
             let Some(below) = self::relative(child, &old.point) else { continue };
@@ -197,36 +222,10 @@ impl Inside<'_> {
         Ok(())
     }
 
-    /// Takes the topmost mount at a path away.
-    pub(crate) fn detach(&self, path: &Path, how: Detach, remove_directory: bool) -> Result<(), Refusal> {
-        self.run(|root| {
-            let place = open_below(root, path, OFlags::PATH)?;
-            let found = identity(place.as_fd())?;
-            if !self.is_attached(found) {
-                return Err(Refusal::Failed(Errno::INVAL.into()));
-            }
-            let mount = self.mount_of(found)?;
-            // A handle would make it busy.
-            drop(place);
-            let flags = match how {
-                Detach::Polite => UnmountFlags::empty(),
-                Detach::Force => UnmountFlags::DETACH,
-            };
-            match self.take_away(root, &mount, flags) {
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => return Err(Refusal::Busy(mount)),
-                other => other?,
-            }
-            if remove_directory {
-                remove_mount_point(root, &mount.point);
-            }
-            Ok(())
-        })
-    }
-
     /// Unmounts without a race: the parent is pinned by a descriptor, and the kernel lets nobody rename a mount point.
-    fn take_away(&self, root: BorrowedFd<'_>, mount: &Mount, flags: UnmountFlags) -> io::Result<()> {
+    fn take_away(&self, mount: &Mount, flags: UnmountFlags) -> io::Result<()> {
         let (parent, name) = split(&mount.point).ok_or(io::ErrorKind::InvalidInput)?;
-        let directory = open_below(root, parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        let directory = open_below(self.root, parent, OFlags::PATH | OFlags::DIRECTORY)?;
         let now = open_below(directory.as_fd(), Path::new(name), OFlags::PATH | OFlags::NOFOLLOW)?;
         if identity(now.as_fd())?.id != mount.id {
             return Err(Errno::AGAIN.into());
@@ -234,7 +233,7 @@ impl Inside<'_> {
         drop(now);
         fchdir(&directory)?;
         let result = unmount(name, flags | UnmountFlags::NOFOLLOW);
-        fchdir(root)?;
+        fchdir(self.root)?;
         Ok(result?)
     }
 }

@@ -1,9 +1,13 @@
 //! The mount table of a process, as /proc/PID/mountinfo tells it (proc_pid_mountinfo(5)).
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags, openat};
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,15 @@ pub(crate) struct Mount {
 /// The mounts that a process sees; `process` is a number or `self`.
 pub(crate) fn of(process: impl std::fmt::Display) -> io::Result<Vec<Mount>> {
     let table = std::fs::read(format!("/proc/{process}/mountinfo"))?;
+    Ok(parse(&table))
+}
+
+/// The same through an open directory of /proc, from where that /proc is out of sight.
+pub(crate) fn below(process_directory: BorrowedFd<'_>) -> io::Result<Vec<Mount>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(process_directory, "mountinfo", flags, Mode::empty())?;
+    let mut table = Vec::new();
+    File::from(file).read_to_end(&mut table)?;
     Ok(parse(&table))
 }
 

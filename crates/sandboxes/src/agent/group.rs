@@ -8,13 +8,22 @@ const MAXIMUM_LOOKS: usize = 16;
 /// Sends SIGKILL to a program's process group and to everyone else in its session (shells give background jobs groups
 /// of their own). A process that made a session of its own has left, as daemons do.
 pub(super) fn kill(leader: i32) {
-    send(-leader, libc::SIGKILL);
+    signal(leader, libc::SIGKILL);
     for _ in 0..MAXIMUM_LOOKS {
         let members = members(leader);
         if members.is_empty() {
             return;
         }
-        members.iter().for_each(|pid| send(*pid, libc::SIGKILL));
+        for pid in members {
+            send(pid, libc::SIGKILL);
+        }
+    }
+}
+
+/// Sends a signal to a program's process group, or to itself while it has not made that group yet.
+pub(super) fn signal(leader: i32, signal: libc::c_int) {
+    if !send(-leader, signal) {
+        send(leader, signal);
     }
 }
 

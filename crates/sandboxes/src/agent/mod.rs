@@ -151,7 +151,7 @@ impl Connection {
         } else {
             run.alarm = Some(Instant::now() + GRACE);
             run.timed_out = true;
-            signals::send(-run.pid, libc::SIGTERM);
+            group::signal(run.pid, libc::SIGTERM);
         }
     }
 

@@ -71,8 +71,8 @@ pub(crate) fn reap(pid: i32) {
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
 }
 
-/// Sends a signal to a process, or with a negative number to a process group; fine if there is none.
-pub(crate) fn send(target: i32, signal: libc::c_int) {
+/// Sends a signal to a process, or with a negative number to a process group. False if there is none.
+pub(crate) fn send(target: i32, signal: libc::c_int) -> bool {
     // SAFETY: no memory is involved.
-    unsafe { libc::kill(target, signal) };
+    unsafe { libc::kill(target, signal) == 0 }
 }
