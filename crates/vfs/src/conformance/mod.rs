@@ -21,7 +21,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 pub(crate) use problem::{Checked, Problem, ensure, ensure_equal, ensure_error};
-pub use served::Served;
+pub use served::{Served, TestMount};
 
 /// A case that takes longer hangs.
 const CASE_LIMIT: Duration = Duration::from_secs(60);

@@ -1,22 +1,122 @@
-//! A filesystem served from this process on a temporary directory, for tests.
+//! Mounts on temporary directories, for tests, that go away with their guards.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{FileSystem, MountError, MountOptions, Mounted, Server, Session, Takeover, abort, attach, mount};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::UnmountFlags;
 
-/// A mount that goes away with this guard, also while a test panics.
+use crate::{
+    FileSystem, MountError, MountOptions, Mounted, Server, Session, Takeover, abort_connection, attach,
+    connection_id, mount,
+};
+
+/// A mount on a temporary directory; aborted and unmounted when dropped, also while a test panics.
+///
+/// Keeps no descriptor of the mount, which would keep it busy, but the number of its connection.
+#[derive(Debug)]
+pub struct TestMount {
+    directory: PathBuf,
+    connection: u32,
+}
+
+impl TestMount {
+    /// Options fit for tests.
+    pub fn options() -> MountOptions {
+        MountOptions {
+            source: "test".to_owned(),
+            subtype: "sandkeep".to_owned(),
+            read_only: false,
+            allow_other: true,
+            trusted: true,
+            read_ahead_kib: 1024,
+        }
+    }
+
+    /// Attaches a mount to a fresh directory.
+    ///
+    /// # Errors
+    /// As [`attach`].
+    pub fn attach(mount: &OwnedFd) -> Result<Self, MountError> {
+        let connection = connection_id(mount)?;
+        let directory = fresh_directory().map_err(|source| MountError::Serve { source })?;
+        // A guard from here on: what fails below is cleaned up too.
+        let mounted = Self { directory, connection };
+        attach(mount, &mounted.directory)?;
+        Ok(mounted)
+    }
+
+    /// Where it is mounted.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Ends every request that waits, and all later ones.
+    ///
+    /// # Errors
+    /// As [`crate::abort`].
+    pub fn abort(&self) -> Result<(), MountError> {
+        abort_connection(self.connection)
+    }
+
+    /// Unmounts in order.
+    ///
+    /// # Errors
+    /// It is busy.
+    pub fn unmount(&self) -> Result<(), MountError> {
+        rustix::mount::unmount(&self.directory, UnmountFlags::empty())
+            .map_err(|error| MountError::Mount { step: "umount".to_owned(), source: error.into() })
+    }
+
+    /// The number could belong to another mount once ours is gone.
+    fn is_mounted(&self) -> bool {
+        let opened = rustix::fs::open(&self.directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        opened.is_ok_and(|place| connection_id(&place).is_ok_and(|number| number == self.connection))
+    }
+}
+
+fn fresh_directory() -> std::io::Result<PathBuf> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("sandkeep-vfs-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+impl Drop for TestMount {
+    fn drop(&mut self) {
+        // Best effort throughout: a guard has nobody to report to.
+        if self.is_mounted() {
+            let _ = self.abort();
+            let _ = rustix::mount::unmount(&self.directory, UnmountFlags::DETACH);
+        }
+        let _ = std::fs::remove_dir(&self.directory);
+    }
+}
+
+/// A filesystem served from this process on a temporary directory.
 ///
 /// Touch it from threads of the test or from other processes, never from a task of its filesystem.
 #[derive(Debug)]
 pub struct Served {
-    directory: PathBuf,
-    mount: OwnedFd,
-    session: Option<Session>,
-    // Dropped last, by `Drop`: blocking on its tasks could wait for a request that only the abort ends.
-    runtime: Option<tokio::runtime::Runtime>,
+    // Dropped first: its abort ends requests that tasks of the runtime would wait for.
+    mount: TestMount,
+    session: Session,
+    runtime: Runtime,
+}
+
+/// Ends in the background when dropped: a filesystem under test may block a thread of it for ever.
+#[derive(Debug)]
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Served {
@@ -25,15 +125,7 @@ impl Served {
     /// # Errors
     /// As [`mount`], [`attach`] and [`Server::start`].
     pub fn start(filesystem: Arc<dyn FileSystem>) -> Result<Self, MountError> {
-        let options = MountOptions {
-            source: "test".to_owned(),
-            subtype: "sandkeep".to_owned(),
-            read_only: false,
-            allow_other: true,
-            trusted: true,
-            read_ahead_kib: 1024,
-        };
-        Self::start_with(filesystem, &options)
+        Self::start_with(filesystem, &TestMount::options())
     }
 
     /// Mounts and serves a filesystem.
@@ -47,56 +139,35 @@ impl Served {
             .build()
             .map_err(|source| MountError::Serve { source })?;
         let Mounted { connection, mount } = mount(options)?;
-        let directory = fresh_directory().map_err(|source| MountError::Serve { source })?;
         let server = Server::start(2, runtime.handle().clone())?;
         let session = server.serve(connection, filesystem, Takeover::Fresh)?;
-        let served = Self { directory, mount, session: Some(session), runtime: Some(runtime) };
-        attach(&served.mount, &served.directory)?;
-        Ok(served)
+        Ok(Self { mount: TestMount::attach(&mount)?, session, runtime: Runtime(Some(runtime)) })
     }
 
     /// Where it is mounted.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.mount.directory()
     }
 
     /// The mount.
-    pub fn mount(&self) -> &OwnedFd {
+    pub fn mount(&self) -> &TestMount {
         &self.mount
     }
 
-    /// Unmounts in order and waits until the filesystem has been told.
+    /// The served connection.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Unmounts and waits until the filesystem has been told.
     ///
     /// # Errors
     /// The directory is busy.
-    pub fn close(mut self) -> Result<(), MountError> {
-        rustix::mount::unmount(&self.directory, rustix::mount::UnmountFlags::empty())
-            .map_err(|error| MountError::Mount { step: "umount".to_owned(), source: error.into() })?;
-        // The descriptor pins the filesystem as an open file would; an abort of nothing is what is left of it.
-        let _ = abort(&self.mount);
-        if let (Some(runtime), Some(session)) = (&self.runtime, self.session.take()) {
-            runtime.block_on(session.ended());
+    pub fn close(self) -> Result<(), MountError> {
+        self.mount.unmount()?;
+        if let Some(runtime) = &self.runtime.0 {
+            runtime.block_on(self.session.ended());
         }
         Ok(())
-    }
-}
-
-fn fresh_directory() -> std::io::Result<PathBuf> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let directory = std::env::temp_dir().join(format!("sandkeep-vfs-{}-{number}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
-    Ok(directory)
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // Best effort throughout: after close() most of it is done already.
-        let _ = abort(&self.mount);
-        let _ = rustix::mount::unmount(&self.directory, rustix::mount::UnmountFlags::DETACH);
-        let _ = std::fs::remove_dir(&self.directory);
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
