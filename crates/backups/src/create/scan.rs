@@ -160,8 +160,11 @@ impl Scanner<'_> {
     }
 
     fn add(&mut self, index: InodeIndex, directory: &OwnedFd, name: Box<[u8]>) -> Result<(), CreateError> {
-        let names = std::iter::once(&*name).chain(self.found.tree.names_upwards(index));
-        if self.context.excludes.matches(&names) {
+        let excluded = {
+            let names = std::iter::once(&*name).chain(self.found.tree.names_upwards(index));
+            self.context.excludes.matches(&names)
+        };
+        if excluded {
             self.report.excluded += 1;
             return Ok(());
         }
@@ -180,6 +183,11 @@ impl Scanner<'_> {
                 Ok(())
             }
         }
+    }
+
+    fn is_excluded(&self, directory: InodeIndex, name: &[u8]) -> bool {
+        let names = std::iter::once(name).chain(self.found.tree.names_upwards(directory));
+        self.context.excludes.matches(&names)
     }
 
     /// All that there is to know of a name but its content.
