@@ -2,6 +2,7 @@
 //! all the others, and the home of every process role but the sandbox's pid 1.
 
 mod error;
+pub mod features;
 mod http;
 pub mod roles;
 mod run;

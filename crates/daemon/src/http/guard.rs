@@ -48,7 +48,7 @@ pub(super) async fn authorize(
 }
 
 /// The id in `/v1/sandbox/{id}/...`, as written.
-fn bridge_id(path: &str) -> Option<&str> {
+pub(super) fn bridge_id(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("/v1/sandbox/")?;
     rest.split('/').next().filter(|id| !id.is_empty())
 }

@@ -62,3 +62,6 @@ fn refusal(uri: &Uri, bridge: BridgeCode, ours: ErrorCode, message: String) -> R
         Vocabulary::Ours => OurError::new(ours, message).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,8 @@ pub fn credentials_from_environment() -> Option<Credentials> {
 pub fn default_key(file: &Path) -> Result<(String, String), VolumeError> {
     let keys = KeyRing::load_or_create(file, None)
         .map_err(|error| VolumeError::failed("cannot read the keys", &error))?;
-    let key = keys.named("default").ok_or_else(|| VolumeError::plain("the key file has no pair named default"))?;
+    let key =
+        keys.named("default").ok_or_else(|| VolumeError::plain("the key file has no pair named default"))?;
     let credentials = &key.credentials;
     Ok((credentials.access_key_id.0.clone(), credentials.secret_access_key.expose().to_owned()))
 }

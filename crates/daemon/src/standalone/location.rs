@@ -28,17 +28,22 @@ pub struct Location {
 
 /// Reads `s3://BUCKET[/PREFIX]`. Endpoint: hint > AWS_ENDPOINT_URL_S3 > AWS_ENDPOINT_URL > Amazon; region: hint > AWS_REGION >
 /// AWS_DEFAULT_REGION; credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
-pub fn locate(url: &str, hints: &Hints, env: impl Fn(&str) -> Option<String>) -> Result<Location, VolumeError> {
+pub fn locate(
+    url: &str,
+    hints: &Hints,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Location, VolumeError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let invalid = || VolumeError::plain(format!("{url:?} is not of the form s3://BUCKET[/PREFIX]"));
     let rest = url.strip_prefix("s3://").ok_or_else(invalid)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let bucket = bucket.parse().map_err(|error| VolumeError::failed("not a bucket", &error))?;
     let region = hints.region.clone().or_else(|| env("AWS_REGION")).or_else(|| env("AWS_DEFAULT_REGION"));
-    let endpoint = hints.endpoint.clone().or_else(|| env("AWS_ENDPOINT_URL_S3")).or_else(|| env("AWS_ENDPOINT_URL"));
-    let endpoint = endpoint.unwrap_or_else(|| amazon(region.as_deref().unwrap_or(DEFAULT_REGION)));
     let endpoint =
-        Url::parse(&endpoint).map_err(|error| VolumeError::failed(&format!("the endpoint {endpoint:?}"), &error))?;
+        hints.endpoint.clone().or_else(|| env("AWS_ENDPOINT_URL_S3")).or_else(|| env("AWS_ENDPOINT_URL"));
+    let endpoint = endpoint.unwrap_or_else(|| amazon(region.as_deref().unwrap_or(DEFAULT_REGION)));
+    let endpoint = Url::parse(&endpoint)
+        .map_err(|error| VolumeError::failed(&format!("the endpoint {endpoint:?}"), &error))?;
     let s3 = S3Settings { region, ..S3Settings::new(endpoint, Some(credentials(env)?)) };
     let prefix = prefix.trim_matches('/');
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
@@ -65,8 +70,13 @@ fn credentials(env: impl Fn(&str) -> Option<String>) -> Result<Credentials, Volu
 mod tests {
     use super::*;
 
-    fn check(url: &str, endpoint: Option<&str>, vars: &[(&str, &str)]) -> Result<(String, String, String), String> {
-        let env = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    fn check(
+        url: &str,
+        endpoint: Option<&str>,
+        vars: &[(&str, &str)],
+    ) -> Result<(String, String, String), String> {
+        let env =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let hints = Hints { endpoint: endpoint.map(str::to_owned), region: None };
         let found = locate(url, &hints, env).map_err(|error| error.message)?;
         Ok((found.store.s3.endpoint.to_string(), found.store.bucket.to_string(), found.prefix))

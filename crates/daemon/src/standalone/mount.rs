@@ -49,7 +49,8 @@ pub async fn mount_bucket(mount: HostMount, ready: impl FnOnce()) -> Result<(), 
     let bucket = Arc::new(BucketFs::open(worker::connect(store)?, settings).await?);
     let mounted = sandkeep_vfs::mount(&options).map_err(failed)?;
     let server = Server::start(FUSE_THREADS, tokio::runtime::Handle::current()).map_err(failed)?;
-    let session = server.serve(mounted.connection, Arc::clone(&bucket) as _, Takeover::Fresh).map_err(failed)?;
+    let session =
+        server.serve(mounted.connection, Arc::clone(&bucket) as _, Takeover::Fresh).map_err(failed)?;
     sandkeep_vfs::attach(&mounted.mount, &directory).map_err(failed)?;
     // The descriptor would keep the filesystem alive after umount.
     drop(mounted.mount);

@@ -56,7 +56,11 @@ fn seqpacket() -> io::Result<OwnedFd> {
 }
 
 /// Sends one message; blocks while the peer's buffer is full unless the socket does not block.
-pub(crate) fn send<T: Serialize>(socket: impl AsFd, message: &T, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) fn send<T: Serialize>(
+    socket: impl AsFd,
+    message: &T,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let json = serde_json::to_vec(message)?;
     if json.len() <= MAX_INLINE {
         return send_packet(socket.as_fd(), INLINE, &json, descriptors);
@@ -73,7 +77,12 @@ fn to_memfd(bytes: &[u8]) -> io::Result<File> {
     Ok(memfd)
 }
 
-fn send_packet(socket: BorrowedFd<'_>, tag: u8, body: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+fn send_packet(
+    socket: BorrowedFd<'_>,
+    tag: u8,
+    body: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -127,7 +136,11 @@ impl AsyncChannel {
         Ok(Self(AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?))
     }
 
-    pub(crate) async fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(crate) async fn send<T: Serialize>(
+        &self,
+        message: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         self.0.async_io(Interest::WRITABLE, |socket| send(socket, message, descriptors)).await
     }
 

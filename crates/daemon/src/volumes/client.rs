@@ -78,12 +78,20 @@ impl Volumes {
     }
 
     /// Opens a bucket in a worker and mounts it detached.
-    pub async fn mount_bucket(&self, volume: BucketVolume, options: MountOptions) -> Result<VolumeMount, VolumeError> {
+    pub async fn mount_bucket(
+        &self,
+        volume: BucketVolume,
+        options: MountOptions,
+    ) -> Result<VolumeMount, VolumeError> {
         self.mount(Volume::Bucket(Box::new(volume)), options).await
     }
 
     /// Opens a backup in a worker and mounts it detached.
-    pub async fn mount_backup(&self, volume: BackupVolume, options: MountOptions) -> Result<VolumeMount, VolumeError> {
+    pub async fn mount_backup(
+        &self,
+        volume: BackupVolume,
+        options: MountOptions,
+    ) -> Result<VolumeMount, VolumeError> {
         self.mount(Volume::Backup(Box::new(volume)), options).await
     }
 

@@ -33,7 +33,8 @@ const END_GRACE: Duration = Duration::from_secs(5);
 pub(crate) fn run(listener: &OwnedFd, program: PathBuf) -> ! {
     let keeper = Arc::new(Keeper { program, state: Mutex::default(), changed: Condvar::new() });
     loop {
-        let accepted = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC).map_err(io::Error::from);
+        let accepted =
+            rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC).map_err(io::Error::from);
         let answering = accepted.and_then(|socket| answer_in_thread(Arc::clone(&keeper), socket));
         if let Err(error) = answering {
             // Out of descriptors or threads: mounts must go on, so wait for better times.
@@ -128,12 +129,18 @@ impl Keeper {
         }
     }
 
-    fn try_mount(self: &Arc<Self>, volume: Volume, options: &MountOptions) -> Result<(VolumeId, OwnedFd), VolumeError> {
-        let mounted = sandkeep_vfs::mount(options).map_err(|error| VolumeError::failed("cannot mount", &error))?;
+    fn try_mount(
+        self: &Arc<Self>,
+        volume: Volume,
+        options: &MountOptions,
+    ) -> Result<(VolumeId, OwnedFd), VolumeError> {
+        let mounted =
+            sandkeep_vfs::mount(options).map_err(|error| VolumeError::failed("cannot mount", &error))?;
         let connection_id = sandkeep_vfs::connection_id(&mounted.mount)
             .map_err(|error| VolumeError::failed("cannot identify the mount", &error))?;
         let Connection { device, negotiated } = mounted.connection;
-        let served = Served { id: self.next_id(&volume), volume, device, negotiated, since: SystemTime::now() };
+        let served =
+            Served { id: self.next_id(&volume), volume, device, negotiated, since: SystemTime::now() };
         let worker = self.start_ready(&served, false)?;
         let id = served.id.clone();
         let entry = Entry {
@@ -163,9 +170,11 @@ impl Keeper {
     /// Starts a worker and waits for its verdict.
     fn start_ready(&self, served: &Served, crashed_before: bool) -> Result<Worker, VolumeError> {
         let Served { volume, negotiated, since, .. } = served;
-        let job = Job::Serve { volume: volume.clone(), negotiated: *negotiated, since: *since, crashed_before };
-        let mut worker =
-            self.start(&job, &[&served.device]).map_err(|error| VolumeError::failed("cannot start a worker", &error))?;
+        let job =
+            Job::Serve { volume: volume.clone(), negotiated: *negotiated, since: *since, crashed_before };
+        let mut worker = self
+            .start(&job, &[&served.device])
+            .map_err(|error| VolumeError::failed("cannot start a worker", &error))?;
         let verdict = match readable(&worker.channel, READY_TIMEOUT) {
             Ok(true) => channel::receive::<Report>(&worker.channel),
             Ok(false) => Err(io::Error::from(io::ErrorKind::TimedOut)),
@@ -216,7 +225,10 @@ impl Keeper {
             deaths.retain(|death: &Instant| death.elapsed() < RESTART_WINDOW);
             deaths.push(Instant::now());
             if deaths.len() > MAX_RESTARTS as usize {
-                tracing::error!(volume = served.id.0, "its workers die again and again: the volume is given up");
+                tracing::error!(
+                    volume = served.id.0,
+                    "its workers die again and again: the volume is given up"
+                );
                 break;
             }
             match self.start_ready(served, true) {
@@ -275,7 +287,9 @@ impl Keeper {
             if left.is_zero() {
                 drop(state);
                 kill(worker);
-                return Err(VolumeError::plain("the worker did not finish its uploads in time and was killed"));
+                return Err(VolumeError::plain(
+                    "the worker did not finish its uploads in time and was killed",
+                ));
             }
             let tick = left.min(Duration::from_millis(50));
             state = self.changed.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner).0;

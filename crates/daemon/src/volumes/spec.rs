@@ -132,7 +132,9 @@ impl From<CreateError> for VolumeError {
     fn from(error: CreateError) -> Self {
         match &error {
             CreateError::Store(store) => store.into(),
-            CreateError::Cancelled => Self { code: VolumeErrorCode::Cancelled, ..Self::plain(error.to_string()) },
+            CreateError::Cancelled => {
+                Self { code: VolumeErrorCode::Cancelled, ..Self::plain(error.to_string()) }
+            }
             _ => Self::plain(chain(&error)),
         }
     }

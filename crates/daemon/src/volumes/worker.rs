@@ -147,7 +147,9 @@ async fn back_up(job: BackupJob, directory: OwnedFd, client: AsyncChannel) -> io
         let store = connect(job.store)?;
         let source = Source { directory, id_base: job.id_base };
         let sink = Arc::new(Watched(sender));
-        Ok::<_, VolumeError>(sandkeep_backups::create(store, source, job.options, sink, cancel.clone()).await?)
+        Ok::<_, VolumeError>(
+            sandkeep_backups::create(store, source, job.options, sink, cancel.clone()).await?,
+        )
     };
     tokio::pin!(create);
     let outcome = tokio::select! {

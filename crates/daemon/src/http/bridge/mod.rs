@@ -10,12 +10,13 @@ mod sandbox;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::routing::{any, delete, get, post};
 use sandkeep_api::{BridgeCode, SandboxId, checks};
 
 use super::errors::BridgeError;
+use super::guard;
 use crate::services::Services;
 
 type App = State<Arc<Services>>;
@@ -43,12 +44,11 @@ struct Id(SandboxId);
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = BridgeError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let invalid = || BridgeError::new(BridgeCode::InvalidRequest, "Invalid sandbox ID format");
-        let Path(segments) =
-            Path::<Vec<(String, String)>>::from_request_parts(parts, state).await.map_err(|_| invalid())?;
-        let id = segments.into_iter().find(|(name, _)| name == "id").map(|(_, id)| id);
-        SandboxId::from_bridge(&id.unwrap_or_default()).map(Self).map_err(|_| invalid())
+    /// As written: the letters and digits of an id need no encoding, and a path that is not UTF-8 still has its id.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let id = guard::bridge_id(parts.uri.path()).unwrap_or_default();
+        let invalid = |_| BridgeError::new(BridgeCode::InvalidRequest, "Invalid sandbox ID format");
+        SandboxId::from_bridge(id).map(Self).map_err(invalid)
     }
 }
 
