@@ -1,0 +1,185 @@
+//! The router, called without a socket and without a kernel: everything that is decided before a sandbox is needed.
+
+mod access;
+mod bodies;
+mod bridge;
+mod conformance;
+mod ours;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use sandkeep_backups::{Manifest, Progress};
+use sandkeep_objects::{MemoryService, S3Settings};
+use sandkeep_sandboxes::{Sandbox, SandboxName, SandboxSpec};
+use sandkeep_vfs::MountOptions;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use super::router;
+use crate::services::{EmbeddedStore, Parts, ServeVolumes, Services, StartSandboxes};
+use crate::settings::{PartialSettings, Settings, Surroundings};
+use crate::state::State;
+use crate::volumes::{
+    BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus,
+};
+
+/// A bridge id.
+const ID: &str = "abc234";
+
+/// A host that cannot run sandboxes.
+#[derive(Debug)]
+struct NoSandboxes;
+
+#[async_trait]
+impl StartSandboxes for NoSandboxes {
+    async fn create(&self, _: &SandboxName, _: &SandboxSpec) -> Result<Sandbox, sandkeep_sandboxes::Error> {
+        Err(sandkeep_sandboxes::Error::Unsupported { what: "this is a test".into() })
+    }
+
+    async fn adopt(&self) -> Result<Vec<Sandbox>, sandkeep_sandboxes::Error> {
+        Ok(Vec::new())
+    }
+}
+
+/// A keeper that is never reached.
+#[derive(Debug)]
+struct NoVolumes;
+
+#[async_trait]
+impl ServeVolumes for NoVolumes {
+    async fn mount_bucket(&self, _: BucketVolume, _: MountOptions) -> Result<VolumeMount, VolumeError> {
+        Err(VolumeError::plain("this is a test"))
+    }
+
+    async fn mount_backup(&self, _: BackupVolume, _: MountOptions) -> Result<VolumeMount, VolumeError> {
+        Err(VolumeError::plain("this is a test"))
+    }
+
+    async fn end(&self, _: &VolumeId, _: Duration) -> Result<(), VolumeError> {
+        Ok(())
+    }
+
+    async fn abort(&self, _: &VolumeId) -> Result<(), VolumeError> {
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<VolumeStatus>, VolumeError> {
+        Ok(Vec::new())
+    }
+
+    async fn create_backup(
+        &self,
+        _: BackupJob,
+        _: OwnedFd,
+        _: mpsc::Sender<Progress>,
+    ) -> Result<Manifest, VolumeError> {
+        Err(VolumeError::plain("this is a test"))
+    }
+}
+
+/// A daemon without sandboxes.
+struct TestDaemon {
+    router: Router,
+    _directory: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    text: String,
+}
+
+impl TestDaemon {
+    /// Without a key and without settings.
+    fn new() -> Self {
+        Self::with(&[], &[])
+    }
+
+    /// With files in its working directory and variables in its environment.
+    fn with(files: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        for (name, content) in files {
+            std::fs::write(directory.path().join(name), content).expect("a scratch file");
+        }
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let around = Surroundings {
+            environment: environment.collect(),
+            directory: directory.path().to_owned(),
+            root: true,
+            program: "/nowhere".into(),
+        };
+        let flags = PartialSettings { data: Some(directory.path().to_owned()), ..PartialSettings::default() };
+        let settings = Settings::resolve(flags, &around).expect("the settings are valid");
+        let endpoint = "http://127.0.0.1:9000".parse().expect("a URL");
+        let parts = Parts {
+            settings: Arc::new(settings),
+            store: EmbeddedStore {
+                settings: S3Settings::new(endpoint, None),
+                service: Arc::new(MemoryService::new()),
+            },
+            runtime: Arc::new(NoSandboxes),
+            volumes: Arc::new(NoVolumes),
+            state: State::open(&directory.path().join("state.db")).expect("the state opens"),
+        };
+        Self { router: router(Services::new(parts)), _directory: directory }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router always answers");
+        let status = response.status();
+        assert!(response.headers().contains_key("x-request-id"));
+        let body = response.into_body().collect().await.expect("the body is whole").to_bytes();
+        Answer { status, text: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, "").await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, &body.to_string()).await
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned()));
+        self.send(request.expect("a valid request")).await
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// Asserts an error of our routes.
+    #[track_caller]
+    fn is_ours(&self, status: u16, code: &str, part: &str) {
+        let body = self.json();
+        let context = format!("{self:?}");
+        assert_eq!(self.status.as_u16(), status, "{context}");
+        assert_eq!(body["code"], code, "{context}");
+        assert_eq!(body["httpStatus"], status, "{context}");
+        assert!(body["timestamp"].is_string() && body["context"].is_object(), "{context}");
+        assert!(body["message"].as_str().expect("a message").contains(part), "{context}");
+    }
+
+    /// Asserts an error of the bridge's routes.
+    #[track_caller]
+    fn is_bridge(&self, status: u16, code: &str, part: &str) {
+        let body = self.json();
+        let context = format!("{self:?}");
+        assert_eq!(self.status.as_u16(), status, "{context}");
+        assert_eq!(body["code"], code, "{context}");
+        assert!(body["error"].as_str().expect("a text").contains(part), "{context}");
+    }
+}
