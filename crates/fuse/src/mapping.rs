@@ -48,7 +48,7 @@ impl SharedMapping {
         assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.length), "within the mapping");
         // SAFETY: the target lies within the mapping (checked), is writable, and no reference to it is ever made.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(offset), bytes.len())
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(offset), bytes.len());
         };
     }
 

@@ -63,7 +63,7 @@ impl Pool {
         {
             tracing::warn!(%error, "the kernel cannot send unanswered requests again; their callers wait for ever");
         }
-        let token = self.readers.add(Arc::clone(&channel), handler)?;
+        let token = self.readers.add(&channel, handler)?;
         Ok(Session { channel, negotiated, readers: Arc::clone(&self.readers), token })
     }
 }

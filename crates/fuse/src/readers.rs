@@ -86,9 +86,9 @@ impl Readers {
     }
 
     /// Reads a connection from now on.
-    pub(crate) fn add(&self, channel: Arc<Channel>, handler: Arc<dyn Handler>) -> Result<u64, Error> {
+    pub(crate) fn add(&self, channel: &Arc<Channel>, handler: Arc<dyn Handler>) -> Result<u64, Error> {
         let token = self.next.fetch_add(1, Ordering::Relaxed);
-        let served = Arc::new(Served { token, channel: Arc::clone(&channel), handler });
+        let served = Arc::new(Served { token, channel: Arc::clone(channel), handler });
         self.served.write().unwrap_or_else(PoisonError::into_inner).insert(token, served);
         for thread in &self.threads {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
@@ -179,7 +179,7 @@ impl Served {
         let unique = request.header().unique;
         let outcome = catch_unwind(AssertUnwindSafe(|| match request.header().opcode {
             opcode::FORGET | opcode::BATCH_FORGET | opcode::INTERRUPT | opcode::DESTROY => {
-                self.note(&request)
+                self.note(&request);
             }
             _ => self.handler.request(request, Reply::new(unique, permit)),
         }));

@@ -24,8 +24,17 @@ pub trait KernelCache: Send + Sync {
 ///
 /// Methods are called concurrently. A future is polled first in the thread that read the request, so answers from
 /// a cache cost no switch of threads; the first poll must not block. When the calling process is interrupted, futures
-/// of reading operations are dropped at an await; futures of changing operations always run to their end.
+/// of reading operations (`lookup`, `attributes`, `read_link`, `open` without O_TRUNC, `read`, `open_directory`,
+/// `read_directory`, `statfs`, `get_xattr`, `list_xattrs`, `seek`) are dropped at an await; futures of changing
+/// operations always run to their end. A panic answers EIO.
 /// Defaults answer ENOSYS, which tells the kernel not to ask again.
+///
+/// What the kernel and the adapter take care of: permissions (the mount has default_permissions), the umask, names
+/// longer than 255 bytes, `.` and `..`, locks, O_APPEND, dropping set-user-id bits when others write or the owner
+/// changes (a `set_attributes` of its own, or folded into the one that is asked for). What they do not: times that
+/// follow changes, the group of new files in set-group-id directories, dropping `security.capability` on writes.
+/// The kernel keeps pages until the file is opened without `keep_cache` or [`KernelCache`] drops them, whatever times
+/// and sizes say meanwhile: a filesystem that others change too has to do either.
 #[async_trait]
 #[expect(unused_variables, reason = "default bodies name their arguments for the documentation")]
 pub trait FileSystem: Send + Sync + 'static {
@@ -38,7 +47,8 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Finds a name in a directory.
     async fn lookup(&self, caller: Caller, parent: Inode, name: &[u8]) -> Result<Entry>;
 
-    /// The kernel drops `count` of the references that lookups, creations and readdirplus gave it.
+    /// The kernel drops `count` of the references that lookups, creations, links and readdirplus gave it. An unmount
+    /// drops all of them without a word.
     fn forget(&self, inode: Inode, count: u64) {}
 
     /// stat(2). `handle` is given where the kernel knows an open file.
@@ -114,10 +124,11 @@ pub trait FileSystem: Send + Sync + 'static {
         Err(Errno::EPERM)
     }
 
-    /// Opens a file.
+    /// Opens a file. O_TRUNC comes here too: no `set_attributes` precedes it. O_CREAT and O_EXCL do not.
     async fn open(&self, caller: Caller, inode: Inode, flags: OpenFlags) -> Result<Opened>;
 
-    /// Creates and opens a file.
+    /// Creates and opens a file. Where one is already, O_EXCL fails with EEXIST; else it is opened, and emptied with
+    /// O_TRUNC.
     async fn create(
         &self,
         caller: Caller,
@@ -142,7 +153,7 @@ pub trait FileSystem: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The last descriptor is gone; nobody learns of an error.
+    /// The last descriptor is gone; nobody learns of an error. Not called for files that an unmount or abort closes.
     async fn release(&self, inode: Inode, handle: FileHandle) -> Result<()> {
         Ok(())
     }
@@ -152,11 +163,12 @@ pub trait FileSystem: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Opens a directory.
+    /// Opens a directory. With `keep_cache` the kernel keeps the names it lists, and shows them without asking.
     async fn open_directory(&self, caller: Caller, inode: Inode) -> Result<Opened>;
 
     /// Names from `offset` on (0: the first), in a stable order, at most about `limit` of them; empty: the end.
-    /// Includes `.` and `..` first. With `plus`, entries carry attributes where they can.
+    /// Includes `.` and `..` first. With `plus`, entries carry attributes where they can: each is a reference as from
+    /// `lookup`; those that do not fit the kernel's buffer are forgotten at once.
     async fn read_directory(
         &self,
         inode: Inode,

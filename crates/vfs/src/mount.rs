@@ -1,7 +1,10 @@
 //! Making mounts: a detached mount and the connection that serves it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
 
 pub use sandkeep_fuse::{Connection, MountOptions, Mounted, Negotiated};
 
@@ -30,7 +33,37 @@ pub fn attach(mount: &OwnedFd, directory: &Path) -> Result<(), MountError> {
 ///
 /// # Errors
 /// The kernel's control filesystem cannot be reached (it takes CAP_SYS_ADMIN in the initial user namespace where it is
-/// not mounted).
+/// not mounted), and the mount is not attached in our mount namespace either.
 pub fn abort(mount: &OwnedFd) -> Result<(), MountError> {
-    abort_connection(connection_id(mount)?)
+    match abort_connection(connection_id(mount)?) {
+        Err(error) if force(mount).is_err() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Aborts by a forced unmount, which begins with an abort (fuse_umount_begin) and then always fails: our descriptor
+/// keeps the mount busy. The way without the control filesystem, for user namespaces.
+fn force(mount: &OwnedFd) -> Result<(), Errno> {
+    let place = format!("/proc/self/fd/{}", mount.as_raw_fd());
+    match rustix::mount::unmount(place, UnmountFlags::FORCE) {
+        Ok(()) | Err(Errno::BUSY) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::TestMount;
+
+    #[test]
+    fn a_forced_unmount_aborts_and_leaves_the_mount() {
+        let Mounted { connection, mount } = mount(&TestMount::options()).unwrap();
+        let attached = TestMount::attach(&mount).unwrap();
+        force(&mount).unwrap();
+        let error = std::fs::metadata(attached.directory()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::NOTCONN.raw_os_error()));
+        drop((connection, mount));
+        attached.unmount().unwrap();
+    }
 }

@@ -92,7 +92,7 @@ impl Call {
             Operation::Flush { handle, lock_owner } => self.flush(handle, lock_owner),
             Operation::Fsync { handle, data_only } => self.fsync(handle, data_only),
             Operation::Allocate { handle, offset, length, mode } => {
-                self.allocate(handle, offset, length, mode)
+                self.allocate(handle, offset, length, mode);
             }
             Operation::Seek { handle, offset, whence } => self.seek(handle, offset, whence),
             Operation::OpenDirectory => self.open_directory(),
@@ -121,7 +121,7 @@ impl Call {
             Operation::Unlink { name } => self.unlink(name),
             Operation::RemoveDirectory { name } => self.remove_directory(name),
             Operation::Rename { name, new_parent, new_name, flags } => {
-                self.rename(name, new_parent, new_name, flags)
+                self.rename(name, new_parent, new_name, flags);
             }
             Operation::Link { node, name } => self.link(node, name),
             Operation::CopyRange { .. } => self.copy_range(operation),

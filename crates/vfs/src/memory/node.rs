@@ -68,7 +68,7 @@ impl Directory {
     }
 
     /// Place, name and inode from `place` on.
-    pub(super) fn from_place(&self, place: u64) -> impl Iterator<Item = (u64, &[u8], Inode)> {
+    pub(super) fn starting_at(&self, place: u64) -> impl Iterator<Item = (u64, &[u8], Inode)> {
         self.by_place
             .range(place.max(FIRST_PLACE)..)
             .filter_map(|(place, name)| self.get(name).map(|inode| (*place, &name[..], inode)))

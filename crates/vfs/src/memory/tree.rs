@@ -229,7 +229,7 @@ impl Tree {
         let directory = self.node(inode)?.directory()?;
         let dots = [(b".".to_vec(), inode, 1), (b"..".to_vec(), directory.parent, 2)];
         let names =
-            directory.from_place(offset).map(|(place, name, inode)| (name.to_vec(), inode, place + 1));
+            directory.starting_at(offset).map(|(place, name, inode)| (name.to_vec(), inode, place + 1));
         let listed: Vec<_> =
             dots.into_iter().filter(|(_, _, next)| *next > offset).chain(names).take(limit).collect();
         listed.into_iter().map(|(name, inode, next)| self.listed(name, inode, next, plus)).collect()

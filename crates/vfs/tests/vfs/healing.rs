@@ -62,11 +62,10 @@ fn a_request_that_died_with_its_server_is_answered_by_the_next() {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let client = Client::start(held.mount.directory());
-    let serving = held.server(Takeover::Fresh, true);
+    let mut serving = held.server(Takeover::Fresh, true);
     client.round();
     let reader = slow_reader(held.mount.directory());
-    // The reader's request is the only one left once the others go round: it waits in the first server.
-    (0..3).for_each(|_| client.round());
+    serving.reads_slowly();
     serving.kill();
     let (probe, seen) = Probe::new();
     let second = Server::start(2, runtime.handle().clone()).unwrap();

@@ -82,7 +82,7 @@ pub(crate) fn server(device: OwnedFd, agreed: Negotiated, takeover: Takeover, ho
     let crashed = takeover == Takeover::AfterCrash;
     let argument = format!("{minor} {flags} {max_write} {} {}", u8::from(crashed), u8::from(holds));
     let mut command = again("server", &argument);
-    Process(command.stdin(device).stdout(Stdio::null()).spawn().unwrap())
+    Process(command.stdin(device).stdout(Stdio::piped()).spawn().unwrap())
 }
 
 fn serve(argument: &str) {
@@ -91,13 +91,32 @@ fn serve(argument: &str) {
     let takeover = if numbers[3] == 1 { Takeover::AfterCrash } else { Takeover::Fresh };
     let device = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (probe, _seen) = Probe::new();
+    let (probe, seen) = Probe::new();
     if numbers[4] == 0 {
         probe.release(1000);
     }
+    std::thread::spawn(move || seen.iter().try_for_each(|what| writeln!(std::io::stdout(), "{what:?}")));
     let server = Server::start(2, runtime.handle().clone()).unwrap();
     let session = server.serve(Connection { device, negotiated }, probe, takeover).unwrap();
     runtime.block_on(session.ended());
+}
+
+impl Process {
+    /// Waits until the server has begun to answer a slow read.
+    pub(crate) fn reads_slowly(&mut self) {
+        let stdout = self.0.stdout.as_mut().unwrap();
+        let begun = BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line == "ReadStarted");
+        assert!(begun, "the server ended early");
+    }
+
+    /// Whether a thread of it sleeps so that no signal wakes it: the kernel has sent its interrupt, and waits
+    /// for the answer.
+    pub(crate) fn is_past_interruption(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        let status =
+            |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        tasks.map(|task| status(task.unwrap())).any(|status| status.contains("State:\tD"))
+    }
 }
 
 /// A process that reads all the time and tells of each round.

@@ -66,14 +66,20 @@ fn a_killed_reader_ends_and_its_read_is_dropped() {
 #[test]
 fn a_killed_writer_does_not_undo_its_change() {
     let (served, probe, seen) = probe();
-    let syncer = slow_syncer(served.directory());
+    let mut syncer = slow_syncer(served.directory());
     expect(&seen, Seen::SyncStarted);
-    let killed = std::thread::spawn(move || syncer.kill());
-    // The interrupt is behind us once the server has answered something that came later.
+    syncer.0.kill().unwrap();
+    let syncer = limited(move || {
+        while !syncer.is_past_interruption() {
+            std::thread::yield_now();
+        }
+        syncer
+    });
+    // Whatever comes after the interrupt is read after it.
     fs::metadata(served.directory().join(DATA)).unwrap();
     probe.release(1);
     expect(&seen, Seen::SyncFinished);
-    limited(move || killed.join().unwrap());
+    limited(move || syncer.kill());
     served.close().unwrap();
 }
 
@@ -199,6 +205,19 @@ fn options_show_in_the_mount_table() {
     let untrusted = MountOptions { trusted: false, allow_other: false, ..base.clone() };
     check_options(&untrusted, &["nosuid", "nodev"], &["allow_other"]);
     check_options(&MountOptions { read_only: true, ..base }, &[" ro,"], &[]);
+}
+
+#[test]
+fn the_kernels_read_ahead_is_raised() {
+    let options = MountOptions { read_ahead_kib: 4096, ..TestMount::options() };
+    let Mounted { connection, mount } = mount(&options).unwrap();
+    let number = sandkeep_vfs::connection_id(&mount).unwrap();
+    let setting = format!("/sys/class/bdi/0:{number}/read_ahead_kb");
+    // Where sysfs may not be written (in containers), it stays as it is.
+    if OpenOptions::new().write(true).open(&setting).is_ok() {
+        assert_eq!(fs::read_to_string(setting).unwrap().trim(), "4096");
+    }
+    drop((connection, mount));
 }
 
 #[test]
