@@ -5,7 +5,7 @@ use std::io;
 use flate2::{Compress, FlushCompress, Status};
 
 use crate::Compression;
-use crate::squashfs::format::Codec;
+use crate::squashfs::format;
 
 /// zlib's own default, and mksquashfs's in effect on most data.
 const GZIP_LEVEL: u32 = 6;
@@ -13,9 +13,13 @@ const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 1;
 
 /// Compresses blocks one by one; each thread has its own.
-pub(crate) struct Compressor(State);
+pub(crate) struct Compressor {
+    codec: Codec,
+    /// Kept, so that a block's result takes no more memory than it needs.
+    packed: Vec<u8>,
+}
 
-enum State {
+enum Codec {
     Gzip(Box<Compress>),
     Lz4,
     Zstd(zstd::bulk::Compressor<'static>),
@@ -23,41 +27,49 @@ enum State {
 
 impl Compressor {
     pub(crate) fn new(compression: Compression) -> io::Result<Self> {
-        Ok(Self(match compression {
+        let codec = match compression {
             Compression::Gzip => {
-                State::Gzip(Box::new(Compress::new(flate2::Compression::new(GZIP_LEVEL), true)))
+                Codec::Gzip(Box::new(Compress::new(flate2::Compression::new(GZIP_LEVEL), true)))
             }
-            Compression::Lz4 => State::Lz4,
-            Compression::Zstd => State::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
-        }))
+            Compression::Lz4 => Codec::Lz4,
+            Compression::Zstd => Codec::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
+        };
+        Ok(Self { codec, packed: Vec::new() })
     }
 
     /// None if the block does not become smaller: then it is stored as it is.
     pub(crate) fn compress(&mut self, block: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let packed = match &mut self.0 {
-            State::Gzip(stream) => gzip(stream, block)?,
-            State::Lz4 => Some(lz4_flex::block::compress(block)),
-            State::Zstd(compressor) => Some(compressor.compress(block)?),
+        let packed = &mut self.packed;
+        let length = match &mut self.codec {
+            Codec::Gzip(stream) => gzip(stream, block, packed)?,
+            Codec::Lz4 => {
+                packed.resize(lz4_flex::block::get_maximum_output_size(block.len()), 0);
+                lz4_flex::block::compress_into(block, packed).map_err(io::Error::other)?
+            }
+            Codec::Zstd(compressor) => {
+                packed.resize(zstd::zstd_safe::compress_bound(block.len()), 0);
+                compressor.compress_to_buffer(block, packed.as_mut_slice())?
+            }
         };
-        Ok(packed.filter(|packed| packed.len() < block.len()))
+        Ok((length < block.len()).then(|| packed[..length].to_vec()))
     }
 }
 
-/// Stops when the output is as long as the input.
-fn gzip(stream: &mut Compress, block: &[u8]) -> io::Result<Option<Vec<u8>>> {
+/// Gives up when the output is as long as the input.
+fn gzip(stream: &mut Compress, block: &[u8], packed: &mut Vec<u8>) -> io::Result<usize> {
     stream.reset();
-    let mut packed = Vec::with_capacity(block.len());
-    let status = stream.compress_vec(block, &mut packed, FlushCompress::Finish).map_err(io::Error::other)?;
-    Ok((status == Status::StreamEnd).then_some(packed))
+    packed.resize(block.len(), 0);
+    let status = stream.compress(block, packed, FlushCompress::Finish).map_err(io::Error::other)?;
+    Ok(if status == Status::StreamEnd { stream.total_out() as usize } else { block.len() })
 }
 
 impl Compression {
     /// As the superblock names it.
-    pub(crate) fn codec(self) -> Codec {
+    pub(crate) fn codec(self) -> format::Codec {
         match self {
-            Self::Gzip => Codec::Gzip,
-            Self::Lz4 => Codec::Lz4,
-            Self::Zstd => Codec::Zstd,
+            Self::Gzip => format::Codec::Gzip,
+            Self::Lz4 => format::Codec::Lz4,
+            Self::Zstd => format::Codec::Zstd,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ContentContext;
+use super::buffers::Buffers;
 use super::duplicates::Duplicates;
 use super::fragments::{Packer, Place};
 use super::large::{LargeFile, Step, Steps};
@@ -17,6 +18,8 @@ use crate::squashfs::writer::{Content, EntryIndex, InodeIndex, Kind, Output, Tre
 
 /// Tasks under way per thread: enough that none waits for the coordinator.
 const TASKS_PER_THREAD: usize = 4;
+/// And not so many that their buffers, of 256 KiB at most, add up to much.
+const MAX_TASKS: usize = 64;
 /// Small files go to the threads in batches of so many bytes or files.
 const BATCH_BYTES: u64 = 2 * BLOCK_BYTES as u64;
 const BATCH_FILES: usize = 64;
@@ -26,6 +29,7 @@ const MAX_REWRITTEN_BYTES: u64 = 64 * 1024 * 1024;
 /// Owns all state of writing content.
 pub(super) struct Coordinator<'a, 'o> {
     context: &'a ContentContext<'a>,
+    buffers: &'a Buffers,
     tree: &'a mut Tree,
     report: &'a mut Report,
     output: &'a mut Output<'o>,
@@ -41,6 +45,13 @@ pub(super) struct Coordinator<'a, 'o> {
     duplicates: Duplicates,
     /// Copies and their originals, until the originals are written.
     copies: Vec<(InodeIndex, InodeIndex)>,
+}
+
+/// What is worked on.
+pub(super) struct Subject<'a, 'o> {
+    pub(super) tree: &'a mut Tree,
+    pub(super) report: &'a mut Report,
+    pub(super) output: &'a mut Output<'o>,
 }
 
 /// A file to write.
@@ -75,12 +86,12 @@ struct Writing {
 impl<'a, 'o> Coordinator<'a, 'o> {
     pub(super) fn new(
         context: &'a ContentContext<'a>,
-        tree: &'a mut Tree,
-        report: &'a mut Report,
-        output: &'a mut Output<'o>,
+        buffers: &'a Buffers,
+        subject: Subject<'a, 'o>,
         workers: Workers,
         duplicates: Duplicates,
     ) -> Self {
+        let Subject { tree, report, output } = subject;
         let mut copies: Vec<_> =
             duplicates.originals.iter().map(|(copy, original)| (*copy, *original)).collect();
         copies.sort_unstable();
@@ -96,6 +107,7 @@ impl<'a, 'o> Coordinator<'a, 'o> {
         let queue = jobs.collect();
         Self {
             context,
+            buffers,
             tree,
             report,
             output,
@@ -111,7 +123,7 @@ impl<'a, 'o> Coordinator<'a, 'o> {
     }
 
     pub(super) fn run(mut self, threads: usize) -> Result<Vec<Fragment>, CreateError> {
-        let depth = threads * TASKS_PER_THREAD;
+        let depth = (threads * TASKS_PER_THREAD).min(MAX_TASKS);
         loop {
             if self.context.stop.is_cancelled() {
                 return Err(CreateError::Cancelled);
@@ -212,7 +224,7 @@ impl<'a, 'o> Coordinator<'a, 'o> {
             }
             (_, Some(Done::Block { packed, length })) => self.write_block(packed, length),
             (_, Some(Done::Tail { bytes, hash })) => {
-                let place = self.packer.pack(&bytes, hash);
+                let place = self.packer.pack(&bytes, hash, self.buffers);
                 self.writing_file().tail = Some(place);
                 self.context.meter.read(bytes.len() as u64);
                 Ok(())
@@ -255,7 +267,7 @@ impl<'a, 'o> Coordinator<'a, 'o> {
     fn finish_small(&mut self, inode: InodeIndex, read: &SmallContent, hash: u128) {
         let mut content = Content::unwritten(read.bytes.len() as u64);
         if !read.bytes.is_empty() {
-            let place = self.packer.pack(&read.bytes, hash);
+            let place = self.packer.pack(&read.bytes, hash, self.buffers);
             (content.fragment, content.fragment_offset) = (place.fragment, place.offset);
         }
         self.context.meter.read(content.size);
@@ -286,8 +298,12 @@ impl<'a, 'o> Coordinator<'a, 'o> {
             Packed::Stored(bytes) => (bytes, false),
             Packed::Zeros => return Ok((BlockSize::HOLE, self.output.position())),
         };
+        let size = BlockSize::new(bytes.len(), is_compressed);
         let start = self.output.write(&bytes)?;
-        Ok((BlockSize::new(bytes.len(), is_compressed), start))
+        if !is_compressed {
+            self.buffers.give(bytes);
+        }
+        Ok((size, start))
     }
 
     /// A file that changed is written once more, if it is not too large; the first attempt stays as dead bytes.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::buffers::Buffers;
 use crate::squashfs::format::BLOCK_BYTES;
 
 /// Where bytes are: which fragment, and where in it.
@@ -23,13 +24,16 @@ pub(super) struct Packer {
 
 impl Packer {
     /// Places fewer bytes than a block has. `hash` stands for them.
-    pub(super) fn pack(&mut self, bytes: &[u8], hash: u128) -> Place {
+    pub(super) fn pack(&mut self, bytes: &[u8], hash: u128, buffers: &Buffers) -> Place {
         let key = (hash, bytes.len() as u32);
         if let Some(place) = self.places.get(&key) {
             return *place;
         }
         if self.open.len() + bytes.len() > BLOCK_BYTES {
             self.close();
+        }
+        if self.open.capacity() == 0 {
+            self.open = buffers.take(0);
         }
         let place = Place { fragment: self.closed, offset: self.open.len() as u32 };
         self.open.extend_from_slice(bytes);

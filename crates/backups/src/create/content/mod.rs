@@ -3,6 +3,7 @@
 //! Owns the order of data and fragment blocks, packing, duplicates, holes, and files that change or vanish. One
 //! coordinator owns all state; it hands tasks to threads and applies their results in the order of the tasks.
 
+mod buffers;
 mod coordinator;
 mod duplicates;
 mod fragments;
@@ -13,7 +14,8 @@ mod worker;
 
 use tokio_util::sync::CancellationToken;
 
-use self::coordinator::Coordinator;
+use self::buffers::Buffers;
+use self::coordinator::{Coordinator, Subject};
 use self::duplicates::Duplicates;
 use self::worker::{WorkerContext, Workers};
 use super::attributes::Owners;
@@ -24,8 +26,8 @@ use crate::squashfs::format::Fragment;
 use crate::squashfs::writer::{Output, Tree};
 use crate::{Compression, CreateError};
 
-/// More threads would only wait for each other, whatever a caller asks for.
-const MAX_THREADS: usize = 64;
+/// More threads would only wait for each other and take memory, whatever a caller asks for.
+const MAX_THREADS: usize = 16;
 
 /// What the content of an archive is made from.
 pub(super) struct ContentContext<'a> {
@@ -49,11 +51,16 @@ pub(super) fn write(
     output: &mut Output<'_>,
 ) -> Result<Vec<Fragment>, CreateError> {
     let threads = context.threads.clamp(1, MAX_THREADS);
-    let shared =
-        WorkerContext { source: context.source, compression: context.compression, seed: context.seed };
+    let shared = WorkerContext {
+        source: context.source,
+        compression: context.compression,
+        seed: context.seed,
+        buffers: Buffers::default(),
+    };
     let duplicates = Duplicates::find(tree, &shared, threads, context.stop);
     std::thread::scope(|scope| {
         let workers = Workers::start(scope, &shared, threads)?;
-        Coordinator::new(context, tree, report, output, workers, duplicates).run(threads)
+        Coordinator::new(context, &shared.buffers, Subject { tree, report, output }, workers, duplicates)
+            .run(threads)
     })
 }

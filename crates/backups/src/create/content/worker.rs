@@ -9,6 +9,7 @@ use std::thread::Scope;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::buffers::Buffers;
 use super::read::{SmallFile, read_at, read_small};
 use crate::create::directory::SourceDirectory;
 use crate::squashfs::compress::Compressor;
@@ -18,8 +19,19 @@ use crate::{Compression, CreateError};
 /// Work for a thread.
 pub(super) enum Task {
     Small(Vec<(InodeIndex, Vec<u8>)>),
-    Block { file: Arc<OwnedFd>, inode: InodeIndex, offset: u64, length: usize },
-    Tail { file: Arc<OwnedFd>, inode: InodeIndex, offset: u64, length: usize },
+    Block {
+        file: Arc<OwnedFd>,
+        inode: InodeIndex,
+        offset: u64,
+        length: usize,
+    },
+    Tail {
+        file: Arc<OwnedFd>,
+        inode: InodeIndex,
+        offset: u64,
+        length: usize,
+    },
+    /// Of a buffer's bytes.
     Fragment(Vec<u8>),
 }
 
@@ -42,6 +54,7 @@ pub(super) enum Failure {
 /// A block as it goes into the archive.
 pub(super) enum Packed {
     Compressed(Vec<u8>),
+    /// In a buffer that is to be given back.
     Stored(Vec<u8>),
     /// Zeros only: takes no space.
     Zeros,
@@ -53,6 +66,7 @@ pub(super) struct WorkerContext<'a> {
     pub(super) compression: Compression,
     /// Makes hashes of this archive unpredictable, so that nobody can prepare two files that collide.
     pub(super) seed: u64,
+    pub(super) buffers: Buffers,
 }
 
 /// The threads' ends of two channels. Threads stop when it is dropped.
@@ -122,14 +136,16 @@ fn run(context: &WorkerContext<'_>, compressor: &mut Compressor, task: Task) -> 
     match task {
         Task::Small(files) => small(context, files),
         Task::Block { file, inode, offset, length } => {
-            let bytes = read_block(&file, inode, offset, length)?;
-            Ok(Done::Block { packed: pack(compressor, bytes)?, length })
+            let mut bytes = context.buffers.take(length);
+            read_block(&file, inode, offset, &mut bytes)?;
+            Ok(Done::Block { packed: pack(context, compressor, bytes)?, length })
         }
         Task::Tail { file, inode, offset, length } => {
-            let bytes = read_block(&file, inode, offset, length)?;
+            let mut bytes = vec![0; length];
+            read_block(&file, inode, offset, &mut bytes)?;
             Ok(Done::Tail { hash: xxh3_128_with_seed(&bytes, context.seed), bytes })
         }
-        Task::Fragment(bytes) => Ok(Done::Fragment(compress(compressor, bytes)?)),
+        Task::Fragment(bytes) => Ok(Done::Fragment(compress(context, compressor, bytes)?)),
     }
 }
 
@@ -146,23 +162,31 @@ fn small(context: &WorkerContext<'_>, files: Vec<(InodeIndex, Vec<u8>)>) -> Resu
 }
 
 /// What the file no longer has is zeros; the change is found when the file is done.
-fn read_block(file: &OwnedFd, inode: InodeIndex, offset: u64, length: usize) -> Result<Vec<u8>, Failure> {
-    let mut bytes = vec![0; length];
-    read_at(file, &mut bytes, offset).map_err(|error| Failure::Read(inode, error))?;
-    Ok(bytes)
+fn read_block(file: &OwnedFd, inode: InodeIndex, offset: u64, bytes: &mut [u8]) -> Result<(), Failure> {
+    let filled = read_at(file, bytes, offset).map_err(|error| Failure::Read(inode, error))?;
+    bytes[filled..].fill(0);
+    Ok(())
 }
 
-fn pack(compressor: &mut Compressor, bytes: Vec<u8>) -> Result<Packed, Failure> {
+fn pack(context: &WorkerContext<'_>, compressor: &mut Compressor, bytes: Vec<u8>) -> Result<Packed, Failure> {
     if is_zeros(&bytes) {
+        context.buffers.give(bytes);
         return Ok(Packed::Zeros);
     }
-    compress(compressor, bytes)
+    compress(context, compressor, bytes)
 }
 
 /// A fragment has no way to say that it is zeros.
-fn compress(compressor: &mut Compressor, bytes: Vec<u8>) -> Result<Packed, Failure> {
-    let compressed = compressor.compress(&bytes).map_err(Failure::Compress)?;
-    Ok(compressed.map_or(Packed::Stored(bytes), Packed::Compressed))
+fn compress(
+    context: &WorkerContext<'_>,
+    compressor: &mut Compressor,
+    bytes: Vec<u8>,
+) -> Result<Packed, Failure> {
+    let Some(compressed) = compressor.compress(&bytes).map_err(Failure::Compress)? else {
+        return Ok(Packed::Stored(bytes));
+    };
+    context.buffers.give(bytes);
+    Ok(Packed::Compressed(compressed))
 }
 
 /// In words, because byte by byte is slow.
