@@ -25,7 +25,7 @@ pub(crate) struct Authenticated {
 /// Checks the signature of a request.
 pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) -> Outcome<Authenticated> {
     let request = SignedRequest::of(parts);
-    let claim = Claim::of(&request)?.ok_or_else(|| Fault::access_denied("Anonymous access is not allowed"))?;
+    let claim = Claim::of(&request)?.ok_or_else(|| unsigned(&request))?;
     check_scope(&claim, regions)?;
     let key = keys.of_id(&claim.access_key_id).ok_or_else(|| {
         let message = "The AWS Access Key Id you provided does not exist in our records.";
@@ -40,15 +40,30 @@ pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) ->
     Ok(Authenticated { payload: claim.payload, chunks })
 }
 
+/// boto3 still presigns with version 2 unless it is told otherwise; say so rather than call it anonymous.
+fn unsigned(request: &SignedRequest<'_>) -> Fault {
+    if request.raw_query.contains("AWSAccessKeyId=") {
+        let message =
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+        return Fault::invalid_request(message);
+    }
+    Fault::access_denied("Anonymous access is not allowed")
+}
+
 fn check_scope(claim: &Claim, regions: &[String]) -> Outcome<()> {
     let region = claim.scope.region();
     if claim.scope.service() != "s3" {
-        return Err(Fault::bad("AuthorizationHeaderMalformed", "The credential scope must name the service s3"));
+        return Err(Fault::bad(
+            "AuthorizationHeaderMalformed",
+            "The credential scope must name the service s3",
+        ));
     }
     if ALWAYS_ACCEPTED.contains(&region) || regions.iter().any(|accepted| accepted == region) {
         return Ok(());
     }
     let expected = regions.first().map_or(ALWAYS_ACCEPTED[0], String::as_str);
-    let message = format!("The authorization header is malformed; the region '{region}' is wrong; expecting '{expected}'");
+    let message = format!(
+        "The authorization header is malformed; the region '{region}' is wrong; expecting '{expected}'"
+    );
     Err(Fault::bad("AuthorizationHeaderMalformed", message).with("Region", expected))
 }

@@ -108,7 +108,8 @@ impl From<Error> for Fault {
                 Self::not_found("NoSuchKey", "The specified key does not exist.").with("Key", key)
             }
             Error::NoSuchBucket { bucket } => {
-                Self::not_found("NoSuchBucket", "The specified bucket does not exist").with("BucketName", bucket)
+                Self::not_found("NoSuchBucket", "The specified bucket does not exist")
+                    .with("BucketName", bucket)
             }
             Error::NoSuchUpload { upload } => {
                 let message = "The specified upload does not exist. The upload ID may be invalid, or the upload \
@@ -116,7 +117,8 @@ impl From<Error> for Fault {
                 Self::not_found("NoSuchUpload", message).with("UploadId", upload)
             }
             Error::BucketExists { bucket } => {
-                let message = "Your previous request to create the named bucket succeeded and you already own it.";
+                let message =
+                    "Your previous request to create the named bucket succeeded and you already own it.";
                 Self::new(StatusCode::CONFLICT, "BucketAlreadyOwnedByYou", message).with("BucketName", bucket)
             }
             Error::BucketNotEmpty { bucket } => {
@@ -133,7 +135,8 @@ impl From<Error> for Fault {
 fn refused(error: Error) -> Fault {
     match error {
         Error::InvalidPart { number } => {
-            let message = "One or more of the specified parts could not be found, or are not in ascending order.";
+            let message =
+                "One or more of the specified parts could not be found, or are not in ascending order.";
             Fault::bad("InvalidPart", message).with("PartNumber", number.to_string())
         }
         Error::PartTooSmall { number } => {
@@ -145,16 +148,11 @@ fn refused(error: Error) -> Fault {
             Fault::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message)
         }
         Error::NotModified => Fault::new(StatusCode::NOT_MODIFIED, "NotModified", "Not Modified"),
-        Error::InvalidRange { size } => Fault {
-            object_size: size,
-            ..Fault::new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "InvalidRange",
-                "The requested range is not satisfiable",
-            )
-        },
+        Error::InvalidRange { size } => invalid_range(size),
         Error::InvalidContinuation => Fault::invalid_argument("The continuation token provided is incorrect"),
-        Error::TooLarge => Fault::bad("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"),
+        Error::TooLarge => {
+            Fault::bad("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+        }
         Error::Unsupported { what } => Fault::not_implemented(what),
         Error::AccessDenied => Fault::access_denied("Access Denied"),
         Error::NoSpace => {
@@ -162,5 +160,15 @@ fn refused(error: Error) -> Fault {
             Fault::new(StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage", message)
         }
         error => Fault::internal(&error),
+    }
+}
+
+fn invalid_range(size: Option<u64>) -> Fault {
+    let message = "The requested range is not satisfiable";
+    let mut fault = Fault::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", message);
+    fault.object_size = size;
+    match size {
+        Some(size) => fault.with("ActualObjectSize", size.to_string()),
+        None => fault,
     }
 }

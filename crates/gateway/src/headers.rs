@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use http::header::{
-    self, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE,
-    EXPIRES, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    self, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_TYPE, EXPIRES, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+    LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sandkeep_objects::{ByteRange, Conditions, ETag, ObjectInfo, ObjectMetadata, WriteConditions};
@@ -38,7 +39,7 @@ const UNSUPPORTED: [&str; 12] = [
 ];
 
 /// The text of a header; values that are not UTF-8 cannot be stored.
-pub(crate) fn text<'h>(headers: &'h HeaderMap, name: impl AsRef<str>) -> Outcome<Option<&'h str>> {
+pub(crate) fn text(headers: &HeaderMap, name: impl AsRef<str>) -> Outcome<Option<&str>> {
     let name = name.as_ref();
     let wrong = |_| Fault::invalid_argument(format!("The header {name} is not UTF-8"));
     headers.get(name).map(|value| std::str::from_utf8(value.as_bytes())).transpose().map_err(wrong)
@@ -90,7 +91,8 @@ fn user_metadata(headers: &HeaderMap) -> Outcome<BTreeMap<String, String>> {
     for name in headers.keys().filter(|name| name.as_str().starts_with(USER_PREFIX)) {
         let values = headers.get_all(name).iter().map(|value| std::str::from_utf8(value.as_bytes()));
         let values = values.collect::<Result<Vec<_>, _>>();
-        let joined = values.map_err(|_| Fault::invalid_argument(format!("The header {name} is not UTF-8")))?;
+        let joined =
+            values.map_err(|_| Fault::invalid_argument(format!("The header {name} is not UTF-8")))?;
         user.insert(name.as_str()[USER_PREFIX.len()..].to_owned(), joined.join(","));
     }
     Ok(user)

@@ -67,7 +67,8 @@ impl Inbound {
                 self.progress.store(ENDED, Ordering::Relaxed);
                 return Ok(None);
             };
-            let frame = frame.map_err(|error| Fault::incomplete_body(format!("The body ended early: {error}")))?;
+            let frame =
+                frame.map_err(|error| Fault::incomplete_body(format!("The body ended early: {error}")))?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }

@@ -80,7 +80,8 @@ fn read(path: &Path) -> io::Result<KeyRing> {
         tracing::warn!(path = %path.display(), "the key file was readable by others");
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
-    serde_json::from_reader(io::BufReader::new(file)).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    serde_json::from_reader(io::BufReader::new(file))
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Writes a complete file beside and links it to its name, which fails if there is one.

@@ -133,7 +133,9 @@ fn on_object(method: &Method, query: &Query, headers: &HeaderMap) -> Outcome<Cho
         Method::GET if has("tagging") => Ok((Operation::GetObjectTagging, &["tagging"])),
         Method::GET => Ok((Operation::GetObject, &[])),
         Method::HEAD => Ok((Operation::HeadObject, &[])),
-        Method::PUT if has("uploadId") && copies => Ok((Operation::UploadPartCopy, &["uploadId", "partNumber"])),
+        Method::PUT if has("uploadId") && copies => {
+            Ok((Operation::UploadPartCopy, &["uploadId", "partNumber"]))
+        }
         Method::PUT if has("uploadId") => Ok((Operation::UploadPart, &["uploadId", "partNumber"])),
         Method::PUT if copies => Ok((Operation::CopyObject, &[])),
         Method::PUT => Ok((Operation::PutObject, &[])),
@@ -165,7 +167,9 @@ fn check_version(target: &Target, query: &Query) -> Outcome<()> {
     match query.text("versionId")? {
         None | Some("null") => Ok(()),
         Some(_) if !matches!(target, Target::Object(..)) => Ok(()),
-        Some(id) => Err(Fault::bad("InvalidArgument", "Invalid version id specified").with("ArgumentValue", id)),
+        Some(id) => {
+            Err(Fault::bad("InvalidArgument", "Invalid version id specified").with("ArgumentValue", id))
+        }
     }
 }
 
@@ -179,7 +183,11 @@ mod tests {
         let target = Target::of(&HeaderMap::new(), path).expect("target");
         let found =
             route(&method.parse().expect("method"), &target, &Query::parse(raw_query), &HeaderMap::new());
-        assert_eq!(found.as_ref().map_err(|fault| fault.code), expected.as_ref().map_err(|code| *code), "{line}");
+        assert_eq!(
+            found.as_ref().map_err(|fault| fault.code),
+            expected.as_ref().map_err(|code| *code),
+            "{line}"
+        );
     }
 
     #[test]

@@ -55,9 +55,13 @@ pub(super) async fn delete_objects(call: &Call, bucket: &BucketName) -> Outcome<
 fn key_to_delete(record: &Record) -> Outcome<ObjectKey> {
     match record.get("VersionId").map(String::as_str) {
         None | Some("" | "null") => {}
-        Some(_) => return Err(Fault::new(StatusCode::NOT_FOUND, "NoSuchVersion", "The version does not exist")),
+        Some(_) => {
+            return Err(Fault::new(StatusCode::NOT_FOUND, "NoSuchVersion", "The version does not exist"));
+        }
     }
-    if let Some(condition) = ["ETag", "LastModifiedTime", "Size"].iter().find(|name| record.contains_key(**name)) {
+    if let Some(condition) =
+        ["ETag", "LastModifiedTime", "Size"].iter().find(|name| record.contains_key(**name))
+    {
         return Err(Fault::not_implemented(format!("the condition {condition} of a deletion")));
     }
     Ok(ObjectKey::new(record.get("Key").map_or("", String::as_str))?)

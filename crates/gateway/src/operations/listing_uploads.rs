@@ -28,7 +28,9 @@ pub(super) async fn list_uploads(call: &Call, bucket: &BucketName) -> Outcome<Re
     let page = page(uploads, query, limit as usize)?;
     let mut document = Xml::document("ListMultipartUploadsResult");
     document.text("Bucket", bucket.as_str());
-    for (element, parameter) in [("KeyMarker", "key-marker"), ("Prefix", "prefix"), ("Delimiter", "delimiter")] {
+    for (element, parameter) in
+        [("KeyMarker", "key-marker"), ("Prefix", "prefix"), ("Delimiter", "delimiter")]
+    {
         document.text(element, &encoding.apply(query.bytes(parameter).unwrap_or_default()));
     }
     document.text("UploadIdMarker", query.text("upload-id-marker")?.unwrap_or_default());
@@ -48,7 +50,9 @@ fn describe(document: &mut Xml, page: &Page, encoding: Encoding) {
     }
     for info in &page.uploads {
         document.element("Upload", |entry| {
-            entry.text("Key", &encoding.apply(info.upload.key.as_bytes())).text("UploadId", &info.upload.id.0);
+            entry
+                .text("Key", &encoding.apply(info.upload.key.as_bytes()))
+                .text("UploadId", &info.upload.id.0);
             owner(entry, "Initiator");
             owner(entry, "Owner");
             entry.text("StorageClass", "STANDARD").text("Initiated", &iso_date(info.started));
@@ -81,7 +85,8 @@ fn page(uploads: Vec<UploadInfo>, query: &Query, limit: usize) -> Outcome<Page> 
 fn behind_marker(uploads: Vec<UploadInfo>, query: &Query) -> Outcome<Vec<UploadInfo>> {
     let Some(key) = query.bytes("key-marker").filter(|key| !key.is_empty()) else { return Ok(uploads) };
     let id = query.text("upload-id-marker")?;
-    let marked = |info: &UploadInfo| info.upload.key.as_bytes() == key && Some(info.upload.id.0.as_str()) == id;
+    let marked =
+        |info: &UploadInfo| info.upload.key.as_bytes() == key && Some(info.upload.id.0.as_str()) == id;
     let start = match uploads.iter().position(marked) {
         Some(marked) => marked + 1,
         None => uploads.partition_point(|info| {

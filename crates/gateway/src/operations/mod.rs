@@ -78,7 +78,12 @@ async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbo
     }
 }
 
-async fn on_bucket(call: &Call, operation: Operation, bucket: &BucketName, regions: &[String]) -> Outcome<Reply> {
+async fn on_bucket(
+    call: &Call,
+    operation: Operation,
+    bucket: &BucketName,
+    regions: &[String],
+) -> Outcome<Reply> {
     match operation {
         Operation::CreateBucket => buckets::create_bucket(call, bucket, regions).await,
         Operation::HeadBucket => buckets::head_bucket(call, bucket).await,

@@ -106,7 +106,8 @@ impl Unframer {
                 self.state = State::End;
                 return Ok(Some(Piece::End(std::mem::take(&mut self.trailer))));
             }
-            let Some((name, value)) = line.split_once(':').filter(|_| self.trailer.len() < TRAILER_LINES) else {
+            let Some((name, value)) = line.split_once(':').filter(|_| self.trailer.len() < TRAILER_LINES)
+            else {
                 return Err(malformed_trailer());
             };
             self.trailer.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
@@ -116,10 +117,15 @@ impl Unframer {
 
     fn take_line(&mut self) -> Outcome<Option<String>> {
         let Some(end) = self.buffer.iter().take(LINE).position(|&byte| byte == b'\n') else {
-            return if self.buffer.len() < LINE { Ok(None) } else { Err(Fault::invalid_request("A line of the chunked body is too long")) };
+            return if self.buffer.len() < LINE {
+                Ok(None)
+            } else {
+                Err(Fault::invalid_request("A line of the chunked body is too long"))
+            };
         };
         let line = self.buffer.split_to(end + 1);
-        let line = std::str::from_utf8(&line).map_err(|_| Fault::invalid_request("A chunk has no valid size"))?;
+        let line =
+            std::str::from_utf8(&line).map_err(|_| Fault::invalid_request("A chunk has no valid size"))?;
         Ok(Some(line.trim_end_matches('\n').trim_end_matches('\r').to_owned()))
     }
 }
@@ -137,7 +143,8 @@ mod tests {
     fn check(body: &str, expected: Result<(&str, usize), &str>) {
         for size in 1..=body.len() {
             let found = unframe(body, size);
-            let found = found.as_ref().map(|(text, trailer)| (text.as_str(), *trailer)).map_err(|fault| fault.code);
+            let found =
+                found.as_ref().map(|(text, trailer)| (text.as_str(), *trailer)).map_err(|fault| fault.code);
             assert_eq!(found, expected, "{body:?} in pieces of {size}");
         }
     }

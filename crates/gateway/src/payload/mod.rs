@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, HeaderName};
-use sandkeep_objects::{Body, ByteStream, exact_length};
+use sandkeep_objects::{Body, ByteStream, Error, exact_length};
 
 use crate::authentication::Authenticated;
 use crate::fault::{Fault, Outcome};
@@ -47,9 +47,12 @@ struct VerdictState {
 impl Verdict {
     /// Prefers what is wrong with the body to what the store says about it.
     pub(crate) fn or<T>(&self, outcome: sandkeep_objects::Result<T>) -> Outcome<T> {
-        match self.state().fault.take() {
-            Some(fault) => Err(fault),
-            None => Ok(outcome?),
+        match (self.state().fault.take(), outcome) {
+            (Some(fault), _) => Err(fault),
+            (None, Err(Error::Corrupt { what })) => {
+                Err(Fault::incomplete_body(format!("The body has {what}")))
+            }
+            (None, outcome) => Ok(outcome?),
         }
     }
 
@@ -98,7 +101,8 @@ impl Payload {
 /// Bytes of content, without framing.
 fn content_length(headers: &HeaderMap, inbound: &Inbound, authenticated: &Authenticated) -> Outcome<u64> {
     let number = |name: &str| {
-        let value = headers.get(name).map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
+        let value =
+            headers.get(name).map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
         value.map(|parsed| parsed.ok_or_else(|| Fault::invalid_argument(format!("{name} is not a length"))))
     };
     let name = if authenticated.payload.is_chunked() {

@@ -141,7 +141,9 @@ impl Verifying {
                 }
                 None => match self.inbound.next().await? {
                     Some(bytes) => framing.unframer.feed(&bytes),
-                    None => return Err(Fault::incomplete_body("The chunked body ended before its last chunk")),
+                    None => {
+                        return Err(Fault::incomplete_body("The chunked body ended before its last chunk"));
+                    }
                 },
             }
         }
@@ -210,7 +212,11 @@ impl Signatures {
         self.compare(&Signature::claimed(claimed.1.clone()), |signer| signer.trailer(canonical.as_bytes()))
     }
 
-    fn compare(&mut self, claimed: &Signature, sign: impl FnOnce(&mut ChunkSigner) -> Signature) -> Outcome<()> {
+    fn compare(
+        &mut self,
+        claimed: &Signature,
+        sign: impl FnOnce(&mut ChunkSigner) -> Signature,
+    ) -> Outcome<()> {
         let expected = sign(&mut self.signer);
         if expected.matches(claimed) {
             return Ok(());
@@ -223,7 +229,8 @@ impl Signatures {
 fn expected_hashes(headers: &HeaderMap, payload: &PayloadHash) -> Outcome<Vec<Expected>> {
     let mut expected = Vec::new();
     if let PayloadHash::Sha256(hash) = payload {
-        let value = HEXLOWER.decode(hash.as_bytes()).map_err(|_| Fault::invalid_argument("x-amz-content-sha256"))?;
+        let value =
+            HEXLOWER.decode(hash.as_bytes()).map_err(|_| Fault::invalid_argument("x-amz-content-sha256"))?;
         let code = "XAmzContentSHA256Mismatch";
         expected.push(Expected { hasher: Hasher::sha256(), value, code, header: None });
     }

@@ -141,15 +141,26 @@ mod tests {
     fn check(text: &str, expected: Option<&[&str]>) {
         let parsed = Document::parse(text.as_bytes(), "Delete", "Object", 3);
         let keys = parsed.ok().map(|document| {
-            document.records.into_iter().map(|mut record| record.remove("Key").unwrap_or_default()).collect::<Vec<_>>()
+            document
+                .records
+                .into_iter()
+                .map(|mut record| record.remove("Key").unwrap_or_default())
+                .collect::<Vec<_>>()
         });
-        assert_eq!(keys.as_deref(), expected.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>()).as_deref(), "{text}");
+        assert_eq!(
+            keys.as_deref(),
+            expected.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>()).as_deref(),
+            "{text}"
+        );
     }
 
     #[test]
     fn records_keep_their_text_exactly() {
         check("<Delete><Object><Key> a&amp;b&#x41; </Key></Object></Delete>", Some(&[" a&bA "]));
-        check("<?xml version=\"1.0\"?>\n<Delete xmlns=\"x\">\n <Object>\n<Key>a</Key>\n</Object><Object><Key/></Object>\n</Delete>\n", Some(&["a", ""]));
+        check(
+            "<?xml version=\"1.0\"?>\n<Delete xmlns=\"x\">\n <Object>\n<Key>a</Key>\n</Object><Object><Key/></Object>\n</Delete>\n",
+            Some(&["a", ""]),
+        );
         check("<Delete><Object><Key><![CDATA[<x>]]></Key></Object></Delete>", Some(&["<x>"]));
         check("<Delete/>", Some(&[]));
     }

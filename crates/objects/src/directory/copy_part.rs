@@ -62,7 +62,7 @@ pub(super) async fn copy_part(
             put_part(
                 change,
                 &target,
-                Part { number: target.number, size: length, md5: received.md5, extents },
+                &Part { number: target.number, size: length, md5: received.md5, extents },
             )
         })
         .await
@@ -122,13 +122,13 @@ async fn share_files(inner: &Inner, target: &Target, pieces: &[Extent], size: u6
             if !change.share(&extents)? {
                 return Ok(None);
             }
-            put_part(change, &target, Part { number: target.number, size, md5, extents }).map(Some)
+            put_part(change, &target, &Part { number: target.number, size, md5, extents }).map(Some)
         })
         .await
 }
 
-fn put_part(change: &mut Change<'_>, target: &Target, part: Part) -> Result<ETag> {
+fn put_part(change: &mut Change<'_>, target: &Target, part: &Part) -> Result<ETag> {
     let bucket = find_bucket(change, &target.bucket)?;
     multipart::find(change, bucket, &target.upload)?;
-    multipart::put_part(change, &target.upload, &part)
+    multipart::put_part(change, &target.upload, part)
 }

@@ -208,7 +208,7 @@ fn reclaim(root: &Path, requests: &mpsc::Receiver<FileId>, settled: &Mutex<Vec<F
         match remove_if_there(&body_path(root, id)) {
             Ok(()) => settled.lock().unwrap_or_else(PoisonError::into_inner).push(id),
             Err(error) => {
-                tracing::warn!(%error, file = ?id, "cannot delete a body file, the next start will try again")
+                tracing::warn!(%error, file = ?id, "cannot delete a body file, the next start will try again");
             }
         }
     }

@@ -7,6 +7,9 @@ use super::rows::{BucketId, info_from_row};
 use crate::listing::{MAX_PAGE, group, successor};
 use crate::{Error, ListPage, ListRequest, ListedObject, ObjectKey, Result};
 
+const SCAN: &str = "SELECT size, etag, modified, metadata, key FROM objects
+    WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT ?3";
+
 /// One page.
 pub(super) fn list(connection: &Connection, bucket: BucketId, request: &ListRequest) -> Result<ListPage> {
     let limit = if request.limit == 0 { MAX_PAGE } else { request.limit.min(MAX_PAGE) } as usize;
@@ -43,10 +46,7 @@ struct Scan<'s> {
 impl Scan<'_> {
     /// Takes keys from `from` on; returns where to go on behind a common prefix, or nothing at the end.
     fn run(&mut self, mut from: Vec<u8>) -> Result<Option<Vec<u8>>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT size, etag, modified, metadata, key FROM objects
-             WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT ?3",
-        )?;
+        let mut select = self.connection.prepare_cached(SCAN)?;
         // One more than fits tells whether there is another page.
         let room = self.limit - self.entries() + 1;
         let mut rows = select.query(params![self.bucket.0, from, room as i64])?;
@@ -125,10 +125,10 @@ mod tests {
     /// SQLite's own count of work for the page.
     fn steps(connection: &Connection, request: &ListRequest) -> (ListPage, i32) {
         let page = list(connection, BUCKET, request).expect("page");
-        let sql = "SELECT size, etag, modified, metadata, key FROM objects
-             WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT ?3";
-        let select = connection.prepare_cached(sql).expect("the statement the listing used");
-        (page, select.reset_status(StatementStatus::VmStep))
+        let select = connection.prepare_cached(SCAN).expect("the statement that the listing used");
+        let work = select.reset_status(StatementStatus::VmStep);
+        assert!(work > 0, "the work of another statement was counted");
+        (page, work)
     }
 
     #[test]

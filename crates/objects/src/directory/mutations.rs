@@ -26,7 +26,7 @@ pub(super) fn put(
         metadata: request.metadata,
     };
     let body = change.publish(received.body)?;
-    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing)
+    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing.as_ref())
 }
 
 /// Makes an object that shares the body of another.
@@ -45,7 +45,7 @@ pub(super) fn copy(change: &mut Change<'_>, bucket: BucketId, request: CopyReque
     };
     let info = ObjectInfo { last_modified: SystemTime::now(), metadata, ..source.info };
     let body = change.copy_body(&source.body)?;
-    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing)
+    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing.as_ref())
 }
 
 /// Deletes an object, if there is one.
@@ -57,7 +57,7 @@ pub(super) fn delete(change: &mut Change<'_>, bucket: BucketId, key: &ObjectKey)
     change.release_body(&object.body)
 }
 
-fn store(change: &mut Change<'_>, object: ObjectRow, existing: Option<ObjectRow>) -> Result<PutResponse> {
-    change.put_object(&object, existing.as_ref())?;
+fn store(change: &mut Change<'_>, object: ObjectRow, existing: Option<&ObjectRow>) -> Result<PutResponse> {
+    change.put_object(&object, existing)?;
     Ok(PutResponse { etag: object.info.etag, last_modified: Some(object.info.last_modified) })
 }

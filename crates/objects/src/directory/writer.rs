@@ -92,8 +92,8 @@ impl Drop for Writer {
 
 fn collect_orphans(connection: &Connection, files: &Files) -> Result<()> {
     let mut select = connection.prepare("SELECT id FROM pending")?;
-    let ids = select.query_map([], |row| Ok(FileId::from_sql(row.get(0)?)))?;
-    ids.map(|id| files.delete_orphan(id?)).collect::<Result<()>>()?;
+    let mut ids = select.query_map([], |row| Ok(FileId::from_sql(row.get(0)?)))?;
+    ids.try_for_each(|id| files.delete_orphan(id?))?;
     connection.execute("DELETE FROM pending", [])?;
     Ok(())
 }

@@ -1,0 +1,9 @@
+//! The walls of the endpoint: our own client, the clients people have, and those who mean harm.
+
+mod attacks;
+mod bodies;
+mod clients;
+mod fixture;
+mod keys;
+mod raw;
+mod requests;
