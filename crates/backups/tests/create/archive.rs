@@ -25,6 +25,11 @@ impl ProgressSink for Reports {
     }
 }
 
+/// A directory in memory where there is one: for tests with very many files.
+pub(crate) fn fast_directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 pub(crate) async fn empty_bucket() -> Arc<dyn ObjectStore> {
     let service = MemoryService::new();
     let name = "backups".parse().unwrap();
