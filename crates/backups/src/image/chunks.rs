@@ -1,209 +1,234 @@
-//! The bytes of an archive: fetched in chunks, kept in memory, pinned to one version of the object.
+//! Aligned chunks of an archive: each fetched once however many wait for it, kept in memory and on disk.
+//!
+//! A flight is the fetching of one chunk. It runs by itself, so that whoever waits for it can give up; when the last
+//! one has, it ends.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
-use sandkeep_objects::{ByteRange, ByteStream, Conditions, ETag, Error, GetRequest, ObjectKey, ObjectStore, Result};
-use tokio::sync::{OnceCell, Semaphore};
+use sandkeep_objects::{Error, Result};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 
+use super::disk::DiskCache;
+use super::remote::{CONNECTIONS, Remote};
+use super::streams::Streams;
 use crate::lru::Lru;
-use crate::squashfs::reader::{ReadError, Source};
 
 /// Bytes of a chunk, aligned in the archive.
-const CHUNK: u64 = 512 << 10;
-/// Requests at once.
-const CONNECTIONS: usize = 8;
-/// Chunks fetched ahead of a sequential reader at most: 16 MiB.
-const MAX_AHEAD: u64 = 32;
-/// A store that fails is asked again for so long, as a hard NFS mount would; then reads fail until it is back.
-const PATIENCE: Duration = Duration::from_secs(300);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const CHUNK: u64 = 512 << 10;
+/// Bytes fetched ahead of a sequential reader at most.
+const MAX_AHEAD: u64 = 16 << 20;
+/// Connections that reading ahead leaves to readers that wait.
+const URGENT_CONNECTIONS: usize = 2;
 
-type Pending = Arc<OnceCell<Bytes>>;
-
+/// The chunks of one archive.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    fetcher: Arc<Fetcher>,
-    /// The last chunk that was asked for, and how many were asked for in order before it.
-    sequence: Mutex<(u64, u64)>,
+    remote: Remote,
+    disk: Option<Arc<DiskCache>>,
+    memory: Mutex<Lru<u64>>,
+    flights: Mutex<HashMap<u64, Flight>>,
+    ahead: Semaphore,
+    streams: Mutex<Streams>,
+    runtime: Handle,
 }
 
+type Flight = Arc<watch::Sender<Progress>>;
+
+#[derive(Debug, Default)]
+struct Progress {
+    failures: u32,
+    outcome: Option<Result<Bytes>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    SomebodyWaits,
+    Ahead,
+}
+
+/// A chunk, or a seat in its flight.
 #[derive(Debug)]
-struct Fetcher {
-    store: Arc<dyn ObjectStore>,
-    key: ObjectKey,
-    etag: ETag,
-    size: u64,
-    cached: Mutex<Lru<u64>>,
-    /// Chunks on their way, so that none is fetched twice.
-    pending: Mutex<HashMap<u64, Pending>>,
-    connections: Semaphore,
+pub(super) struct Wanted(State);
+
+#[derive(Debug)]
+enum State {
+    AtHand(Bytes),
+    InFlight(watch::Receiver<Progress>),
+}
+
+impl Wanted {
+    /// The chunk. Ready at once if it is at hand.
+    pub(super) async fn bytes(self) -> Result<Bytes> {
+        match self.0 {
+            State::AtHand(chunk) => Ok(chunk),
+            State::InFlight(mut seat) => match seat.wait_for(|progress| progress.outcome.is_some()).await {
+                Ok(progress) => progress.outcome.clone().unwrap_or_else(|| Err(ended())),
+                Err(_) => Err(ended()),
+            },
+        }
+    }
+}
+
+/// The process is about to stop.
+fn ended() -> Error {
+    Error::Io { source: Arc::new(std::io::Error::from(std::io::ErrorKind::BrokenPipe)) }
 }
 
 impl Chunks {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, key: ObjectKey, etag: ETag, size: u64, budget: u64) -> Self {
-        let fetcher = Fetcher {
-            store,
-            key,
-            etag,
-            size,
-            // Opening an archive needs a few chunks at a time, however small the budget.
-            cached: Mutex::new(Lru::new(budget.max(8 * CHUNK))),
-            pending: Mutex::default(),
-            connections: Semaphore::new(CONNECTIONS),
-        };
-        Self { fetcher: Arc::new(fetcher), sequence: Mutex::new((u64::MAX, 0)) }
+    /// Nothing fetched yet. To be called within the runtime that is to fetch.
+    pub(super) fn new(remote: Remote, disk: Option<DiskCache>, budget: u64) -> Arc<Self> {
+        // What is fetched ahead must not push itself out.
+        let window = MAX_AHEAD.min(budget / 2) / CHUNK;
+        Arc::new(Self {
+            remote,
+            disk: disk.map(Arc::new),
+            memory: Mutex::new(Lru::new(budget)),
+            flights: Mutex::default(),
+            ahead: Semaphore::new(CONNECTIONS - URGENT_CONNECTIONS),
+            streams: Mutex::new(Streams::new(window)),
+            runtime: Handle::current(),
+        })
     }
 
-    /// Makes sure that these bytes are at hand, as far as the budget allows.
-    pub(super) async fn fetch(&self, range: Range<u64>) -> Result<()> {
-        let numbers = range.start / CHUNK..range.end.min(self.fetcher.size).div_ceil(CHUNK);
-        let fetches = stream::iter(numbers).map(|number| self.fetcher.chunk(number));
-        fetches.buffer_unordered(CONNECTIONS).try_for_each(|_| futures::future::ready(Ok(()))).await
+    /// Where the archive is.
+    pub(super) fn remote(&self) -> &Remote {
+        &self.remote
     }
 
-    /// These bytes; what a sequential reader will want next is fetched behind its back.
-    pub(super) async fn read(&self, start: u64, length: usize) -> Result<Bytes> {
-        let end = start + length as u64;
-        if length == 0 || end > self.fetcher.size {
-            return Err(Error::InvalidRange { size: Some(self.fetcher.size) });
-        }
-        self.read_ahead((end - 1) / CHUNK);
-        let mut whole = BytesMut::new();
-        for number in start / CHUNK..end.div_ceil(CHUNK) {
-            let chunk = self.fetcher.chunk(number).await?;
-            let piece = cut(&chunk, number, start, end);
-            if piece.len() == length {
-                return Ok(piece);
+    /// Keeps a chunk that was fetched otherwise.
+    pub(super) fn keep(&self, number: u64, chunk: &Bytes) {
+        Lru::lock(&self.memory).insert(number, chunk.clone());
+        self.keep_on_disk(number, chunk);
+    }
+
+    /// A chunk, if it is in memory.
+    pub(super) fn at_hand(&self, number: u64) -> Option<Bytes> {
+        Lru::lock(&self.memory).get(&number)
+    }
+
+    /// A chunk that somebody waits for: its flight has started when this returns.
+    pub(super) fn want(self: &Arc<Self>, number: u64) -> Wanted {
+        Wanted(self.board(number, Urgency::SomebodyWaits))
+    }
+
+    /// Notes that data in a chunk is read, and fetches ahead what will be read next.
+    pub(super) fn touch(self: &Arc<Self>, number: u64) {
+        let ahead = self.streams.lock().unwrap_or_else(PoisonError::into_inner).touch(number);
+        for number in ahead.start..ahead.end.min(self.remote.size().div_ceil(CHUNK)) {
+            if let State::InFlight(mut seat) = self.board(number, Urgency::Ahead) {
+                // Keeps the flight going unless it has trouble: whoever needs the chunk starts another.
+                self.runtime.spawn(async move {
+                    let over = |progress: &Progress| progress.outcome.is_some() || progress.failures > 0;
+                    let _ended = seat.wait_for(over).await.is_ok();
+                });
             }
-            whole.extend_from_slice(&piece);
         }
-        Ok(whole.freeze())
     }
 
-    fn read_ahead(&self, number: u64) {
-        let ahead = {
-            let mut sequence = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
-            let (last, run) = *sequence;
-            if number == last {
+    fn board(self: &Arc<Self>, number: u64, urgency: Urgency) -> State {
+        if let Some(chunk) = self.at_hand(number) {
+            return State::AtHand(chunk);
+        }
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(&number) {
+            return State::InFlight(flight.subscribe());
+        }
+        // It may have landed just before the lock was taken.
+        if let Some(chunk) = self.at_hand(number) {
+            return State::AtHand(chunk);
+        }
+        let (flight, seat) = watch::channel(Progress::default());
+        let flight = Arc::new(flight);
+        flights.insert(number, Arc::clone(&flight));
+        self.runtime.spawn(Arc::clone(self).fly(number, flight, urgency));
+        State::InFlight(seat)
+    }
+
+    async fn fly(self: Arc<Self>, number: u64, flight: Flight, urgency: Urgency) {
+        loop {
+            let outcome = tokio::select! {
+                outcome = self.obtain(number, &flight, urgency) => Some(outcome),
+                () = flight.closed() => None,
+            };
+            if self.land(number, &flight, outcome) {
                 return;
             }
-            let run = if number == last.wrapping_add(1) { run + 1 } else { 0 };
-            *sequence = (number, run);
-            // Two chunks in a row are no accident; from then on the window doubles.
-            if run < 2 { 0 } else { (1 << (run - 1).min(5)).min(MAX_AHEAD) }
-        };
-        let chunks = self.fetcher.size.div_ceil(CHUNK);
-        for number in (number + 1..number + 1 + ahead).filter(|&number| number < chunks) {
-            if self.fetcher.at_hand(number).is_none() {
-                let fetcher = Arc::clone(&self.fetcher);
-                // A failure here is met again by whoever needs the chunk.
-                tokio::spawn(async move { drop(fetcher.chunk(number).await) });
-            }
         }
     }
-}
 
-/// The part of `start..end` that lies in a chunk.
-fn cut(chunk: &Bytes, number: u64, start: u64, end: u64) -> Bytes {
-    let first = number * CHUNK;
-    let from = start.saturating_sub(first) as usize;
-    let to = (end - first).min(chunk.len() as u64) as usize;
-    chunk.slice(from.min(to)..to)
-}
-
-impl Fetcher {
-    fn at_hand(&self, number: u64) -> Option<Bytes> {
-        Lru::lock(&self.cached).get(&number)
+    /// Ends a flight, unless somebody boarded it in the moment it was given up.
+    fn land(&self, number: u64, flight: &Flight, outcome: Option<Result<Bytes>>) -> bool {
+        let mut flights = self.flights();
+        if outcome.is_none() && flight.receiver_count() > 0 {
+            return false;
+        }
+        if let Some(Ok(chunk)) = &outcome {
+            Lru::lock(&self.memory).insert(number, chunk.clone());
+        }
+        flights.remove(&number);
+        flight.send_modify(|progress| progress.outcome = outcome);
+        true
     }
 
-    async fn chunk(&self, number: u64) -> Result<Bytes> {
-        if let Some(chunk) = self.at_hand(number) {
+    async fn obtain(&self, number: u64, flight: &Flight, urgency: Urgency) -> Result<Bytes> {
+        if let Some(chunk) = self.load(number).await {
             return Ok(chunk);
         }
-        let pending = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(pending.entry(number).or_default())
+        let _turn = match urgency {
+            Urgency::Ahead => self.ahead.acquire().await.ok(),
+            Urgency::SomebodyWaits => None,
         };
-        // Whoever comes first fetches; if that one is dropped, the next goes on.
-        let chunk = pending.get_or_try_init(|| self.fetch_patiently(number)).await.cloned();
-        if let Ok(chunk) = &chunk {
-            Lru::lock(&self.cached).insert(number, chunk.clone());
-        }
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        chunk
+        let failed = || flight.send_modify(|progress| progress.failures += 1);
+        let chunk = self.remote.get_patiently(self.range(number), failed).await?;
+        self.keep_on_disk(number, &chunk);
+        Ok(chunk)
     }
 
-    async fn fetch_patiently(&self, number: u64) -> Result<Bytes> {
-        let start = tokio::time::Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let error = match self.fetch(number).await {
-                Ok(chunk) => return Ok(chunk),
-                Err(error) => error,
-            };
-            if !passes(&error) || start.elapsed() > PATIENCE {
-                tracing::error!(key = %self.key.display(), chunk = number, %error, "an archive cannot be read");
-                return Err(error);
-            }
-            tracing::warn!(key = %self.key.display(), chunk = number, %error, "an archive cannot be read now");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+    async fn load(&self, number: u64) -> Option<Bytes> {
+        let disk = Arc::clone(self.disk.as_ref().filter(|disk| disk.has(number))?);
+        let range = self.range(number);
+        let loaded = self.runtime.spawn_blocking(move || disk.load(range)).await.ok()?;
+        loaded.inspect_err(|error| tracing::info!(%error, "the chunk cache cannot be read")).ok()
+    }
+
+    fn keep_on_disk(&self, number: u64, chunk: &Bytes) {
+        if let Some(disk) = &self.disk {
+            let (disk, chunk) = (Arc::clone(disk), chunk.clone());
+            self.runtime.spawn_blocking(move || disk.store(number, number * CHUNK, &chunk));
         }
     }
 
-    async fn fetch(&self, number: u64) -> Result<Bytes> {
-        let _connection = self.connections.acquire().await.expect("it is never closed");
-        let (start, end) = (number * CHUNK, ((number + 1) * CHUNK).min(self.size));
-        let conditions = Conditions { if_match: Some(self.etag.clone()), ..Conditions::default() };
-        let range = Some(ByteRange::Bounded { start, end });
-        let got = self.store.get(GetRequest { key: self.key.clone(), range, conditions }).await?;
-        let bytes = collect(got.body).await?;
-        if bytes.len() as u64 != end - start {
-            return Err(Error::Corrupt { what: format!("{} bytes of {} came", bytes.len(), end - start) });
-        }
-        Ok(bytes)
+    fn range(&self, number: u64) -> Range<u64> {
+        number * CHUNK..((number + 1) * CHUNK).min(self.remote.size())
+    }
+
+    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether waiting may help.
-fn passes(error: &Error) -> bool {
-    match error {
-        Error::Unreachable { .. } | Error::Corrupt { .. } => true,
-        Error::Server { status, .. } => *status >= 500 || *status == 429,
-        _ => false,
-    }
+/// The chunks that hold a range.
+pub(super) fn chunks_of(range: &Range<u64>) -> Range<u64> {
+    range.start / CHUNK..range.end.div_ceil(CHUNK)
 }
 
-impl Source for Chunks {
-    fn bytes(&self, start: u64, length: usize) -> std::result::Result<Bytes, ReadError> {
-        let end = start.saturating_add(length as u64);
-        if end > self.fetcher.size {
-            return Err(ReadError::Damaged { what: "a table lies outside of the archive" });
-        }
-        let mut whole = BytesMut::new();
-        for number in start / CHUNK..end.div_ceil(CHUNK) {
-            let missing = ReadError::Missing { range: start..end };
-            let piece = cut(&self.fetcher.at_hand(number).ok_or(missing)?, number, start, end);
-            if piece.len() == length {
-                return Ok(piece);
-            }
-            whole.extend_from_slice(&piece);
-        }
-        Ok(whole.freeze())
+/// Joins the parts of a range that lie in its chunks, which are given in order. Copies only if there are several.
+pub(super) fn join(range: &Range<u64>, chunks: &[Bytes]) -> Bytes {
+    let part = |(number, chunk): (u64, &Bytes)| {
+        let first = number * CHUNK;
+        let from = range.start.saturating_sub(first).min(chunk.len() as u64) as usize;
+        let to = (range.end - first).min(chunk.len() as u64) as usize;
+        chunk.slice(from.min(to)..to)
+    };
+    let mut parts = chunks_of(range).zip(chunks).map(part);
+    if let [_] = chunks {
+        return parts.next().unwrap_or_default();
     }
-}
-
-/// The whole of a body of known, small length.
-pub(super) async fn collect(mut body: ByteStream) -> Result<Bytes> {
-    let mut whole = BytesMut::new();
-    while let Some(piece) = body.next().await {
-        whole.extend_from_slice(&piece?);
-    }
-    Ok(whole.freeze())
+    let mut whole = BytesMut::with_capacity((range.end - range.start) as usize);
+    parts.for_each(|part| whole.extend_from_slice(&part));
+    whole.freeze()
 }

@@ -9,32 +9,23 @@ use sandkeep_vfs::{
     OpenFlags, Opened, StatFs, Timestamp, Whence,
 };
 
-use super::{Failure, Image};
+use super::Image;
 use crate::squashfs::format::InodeType;
-use crate::squashfs::reader::{Content, File, Inode, Piece, Place, Reader, ReadError};
+use crate::squashfs::reader::{Content, File, Inode, Name, Place, ReadError, Reader};
 
 type Result<T> = std::result::Result<T, Errno>;
 
 /// An archive never changes.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
-const BLOCK_SIZE: u32 = 1 << 20;
 const STAT_BLOCK: u64 = 512;
 const ROOT: u32 = 1;
-/// Zeros for holes; a read is at most this long, and pieces are at most a block.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+/// Owners that the host cannot represent become nobody's.
+const NOBODY: u32 = 65_534;
+/// What overlayfs writes into an upper layer. An archive may not steer the overlay that it lies under.
+const OVERLAY_XATTRS: &[u8] = b"trusted.overlay.";
 /// Offsets of `.` and `..`; names follow.
 const AFTER_DOT: u64 = 1;
 const AFTER_DOT_DOT: u64 = 2;
-
-fn errno(error: Failure) -> Errno {
-    match error {
-        Failure::Damaged(what) => {
-            tracing::error!(what, "an archive is damaged");
-            Errno::EIO
-        }
-        Failure::Store(_) => Errno::EIO,
-    }
-}
 
 /// Offset of a directory entry behind a place in the listing.
 fn offset(place: Place) -> u64 {
@@ -95,7 +86,7 @@ impl Image {
 
     async fn inode(&self, node: Node) -> Result<Inode> {
         let number = self.number(node)?;
-        self.looked_up(|reader| reader.inode(number)).await.map_err(errno)?.ok_or(Errno::ESTALE)
+        self.looked_up(|reader| reader.inode(number)).await.map_err(|failure| failure.errno())?.ok_or(Errno::ESTALE)
     }
 
     async fn file(&self, node: Node) -> Result<File> {
@@ -115,15 +106,39 @@ impl Image {
             permissions: inode.permissions,
             size,
             blocks,
-            block_size: BLOCK_SIZE,
-            links: inode.links,
-            uid: reader.id(inode.uid)?.saturating_add(self.id_base),
-            gid: reader.id(inode.gid)?.saturating_add(self.id_base),
+            block_size: self.archive.superblock.block_bytes,
+            links: inode.links.max(1),
+            uid: self.owner(reader.id(inode.uid)?),
+            gid: self.owner(reader.id(inode.gid)?),
             device: device(&inode.content),
             accessed: time,
             modified: time,
             changed: time,
         })
+    }
+
+    fn owner(&self, id: u32) -> u32 {
+        id.checked_add(self.id_base).filter(|id| *id != u32::MAX).unwrap_or(NOBODY)
+    }
+
+    /// The answer to a name that does not exist, which the kernel remembers.
+    fn no_entry(&self) -> Entry {
+        let attributes = Attributes {
+            inode: Node(0),
+            kind: FileKind::File,
+            permissions: 0,
+            size: 0,
+            blocks: 0,
+            block_size: self.archive.superblock.block_bytes,
+            links: 0,
+            uid: 0,
+            gid: 0,
+            device: 0,
+            accessed: Timestamp::default(),
+            modified: Timestamp::default(),
+            changed: Timestamp::default(),
+        };
+        Entry { attributes, generation: 0, name_valid: FOR_EVER, attributes_valid: FOR_EVER }
     }
 
     fn entry(&self, reader: &Reader<'_>, inode: &Inode) -> std::result::Result<Entry, ReadError> {
@@ -135,19 +150,28 @@ impl Image {
         let Content::Directory(directory) = &parent.content else { return Err(Errno::ENOTDIR) };
         let list = |reader: &Reader<'_>| {
             let names = reader.names(directory, from, limit)?;
-            let complete = |name: &crate::squashfs::reader::Name| {
-                let entry = plus.then(|| self.entry(reader, &reader.named(parent, name)?)).transpose()?;
-                Ok(DirectoryEntry {
-                    name: name.name.clone(),
-                    inode: self.node(name.number),
-                    kind: kind(name.kind),
-                    next_offset: offset(name.next),
-                    entry,
-                })
+            let complete = |name: Name| {
+                let entry = if plus { self.listed(reader, parent, &name)? } else { None };
+                let (inode, kind) = (self.node(name.number), kind(name.kind));
+                Ok(DirectoryEntry { name: name.name, inode, kind, next_offset: offset(name.next), entry })
             };
-            names.iter().map(complete).collect()
+            names.into_iter().map(complete).collect()
         };
-        self.looked_up(list).await.map_err(errno)
+        self.looked_up(list).await.map_err(|failure| failure.errno())
+    }
+
+    /// A name with its attributes, unless they are damaged: that is for whoever looks the name up.
+    fn listed(
+        &self,
+        reader: &Reader<'_>,
+        parent: &Inode,
+        name: &Name,
+    ) -> std::result::Result<Option<Entry>, ReadError> {
+        match reader.named(parent, name).and_then(|inode| self.entry(reader, &inode)) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(ReadError::Damaged { .. }) => Ok(None),
+            Err(missing) => Err(missing),
+        }
     }
 
     fn dots(&self, directory: Node, parent: u32, offset: u64) -> Vec<DirectoryEntry> {
@@ -176,12 +200,13 @@ impl FileSystem for Image {
             let found = reader.lookup(&parent, name)?;
             found.map(|inode| self.entry(reader, &inode)).transpose()
         };
-        self.looked_up(find).await.map_err(errno)?.ok_or(Errno::ENOENT)
+        let found = self.looked_up(find).await.map_err(|failure| failure.errno())?;
+        Ok(found.unwrap_or_else(|| self.no_entry()))
     }
 
     async fn attributes(&self, inode: Node, _: Option<FileHandle>) -> Result<AttributesReply> {
         let inode = self.inode(inode).await?;
-        let attributes = self.looked_up(|reader| self.stat(reader, &inode)).await.map_err(errno)?;
+        let attributes = self.looked_up(|reader| self.stat(reader, &inode)).await.map_err(|failure| failure.errno())?;
         Ok(AttributesReply { attributes, valid: FOR_EVER })
     }
 
@@ -193,7 +218,7 @@ impl FileSystem for Image {
     }
 
     async fn open(&self, _: Caller, inode: Node, flags: OpenFlags) -> Result<Opened> {
-        if flags.write() {
+        if flags.write() || flags.truncate() {
             return Err(Errno::EROFS);
         }
         Ok(Opened { handle: FileHandle(inode.0), keep_cache: true, direct_io: false })
@@ -203,22 +228,8 @@ impl FileSystem for Image {
         let file = self.file(inode).await?;
         let number = self.number(inode)?;
         let find = |reader: &Reader<'_>| reader.pieces(number, &file, offset, size);
-        let pieces = self.looked_up(find).await.map_err(errno)?;
-        let mut read = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            read.push(match piece {
-                Piece::Hole { length } => Bytes::from_static(ZEROS.get(..length as usize).ok_or(Errno::EIO)?),
-                Piece::Data { extent, skip, length } => {
-                    let block = self.block(extent).await.map_err(errno)?;
-                    let (from, to) = (skip as usize, skip as usize + length as usize);
-                    if to > block.len() {
-                        return Err(errno(super::DAMAGED_BLOCK));
-                    }
-                    block.slice(from..to)
-                }
-            });
-        }
-        Ok(read)
+        let pieces = self.looked_up(find).await.map_err(|failure| failure.errno())?;
+        self.blocks.read(&pieces).await.map_err(|failure| failure.errno())
     }
 
     async fn open_directory(&self, _: Caller, inode: Node) -> Result<Opened> {
@@ -257,18 +268,24 @@ impl FileSystem for Image {
     }
 
     async fn get_xattr(&self, inode: Node, name: &[u8]) -> Result<Vec<u8>> {
+        if name.starts_with(OVERLAY_XATTRS) {
+            return Err(Errno::ENODATA);
+        }
         let inode = self.inode(inode).await?;
-        self.looked_up(|reader| reader.xattr(inode.xattrs, name)).await.map_err(errno)?.ok_or(Errno::ENODATA)
+        self.looked_up(|reader| reader.xattr(inode.xattrs, name)).await.map_err(|failure| failure.errno())?.ok_or(Errno::ENODATA)
     }
 
     async fn list_xattrs(&self, inode: Node) -> Result<Vec<Vec<u8>>> {
         let inode = self.inode(inode).await?;
-        self.looked_up(|reader| reader.xattr_names(inode.xattrs)).await.map_err(errno)
+        let names = self.looked_up(|reader| reader.xattr_names(inode.xattrs)).await;
+        let mut names = names.map_err(|failure| failure.errno())?;
+        names.retain(|name| !name.starts_with(OVERLAY_XATTRS));
+        Ok(names)
     }
 
     async fn seek(&self, inode: Node, _: FileHandle, offset: u64, whence: Whence) -> Result<u64> {
         let file = self.file(inode).await?;
         let hole = whence == Whence::Hole;
-        self.looked_up(|reader| reader.seek(&file, offset, hole)).await.map_err(errno)?.ok_or(Errno::ENXIO)
+        self.looked_up(|reader| reader.seek(&file, offset, hole)).await.map_err(|failure| failure.errno())?.ok_or(Errno::ENXIO)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::error::Result;
+use super::failure::Result;
 use super::file::{Offsets, RecentOffsets};
 use super::opening::{Numbers, Opening};
 use super::source::Source;

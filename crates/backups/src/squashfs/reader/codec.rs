@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::bulk::Decompressor;
 
-use super::error::{Result, damaged};
+use super::failure::{Result, damaged};
 use crate::squashfs::format::Codec;
 
 thread_local! {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::error::{Result, check};
+use super::failure::{Result, check};
 use super::table::Table;
 use crate::squashfs::format::METADATA_BLOCK_BYTES;
 

@@ -4,7 +4,7 @@
 //! Names ascend bytewise over the whole listing.
 
 use super::cursor::Cursor;
-use super::error::{Result, check, damaged};
+use super::failure::{Result, check, damaged};
 use super::inode::Directory;
 use super::reader::Reader;
 use crate::squashfs::format::{

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cursor::Cursor;
-use super::error::{ReadError, Result, check};
+use super::failure::{ReadError, Result, check};
 use super::inode::File;
 use super::reader::Reader;
 use crate::squashfs::format::{BlockSize, FRAGMENT_ROW_BYTES, Fragment};

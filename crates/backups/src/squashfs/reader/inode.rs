@@ -1,7 +1,7 @@
 //! Inodes: the fourteen kinds, seven basic ones and seven with more fields.
 
 use super::cursor::Cursor;
-use super::error::{Result, check, damaged};
+use super::failure::{Result, check, damaged};
 use crate::squashfs::format::{DIRECTORY_SIZE_BIAS, InodeType, MetadataRef, NO_FRAGMENT, NO_XATTR};
 
 /// Bytes of the smallest inode (a pipe or socket).

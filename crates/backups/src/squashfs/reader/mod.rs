@@ -8,7 +8,7 @@ mod archive;
 pub(crate) mod codec;
 mod cursor;
 mod directory;
-mod error;
+mod failure;
 mod file;
 mod inode;
 mod opening;
@@ -24,7 +24,7 @@ mod tests;
 
 pub(crate) use archive::Archive;
 pub(crate) use directory::{Name, Place};
-pub(crate) use error::ReadError;
+pub(crate) use failure::ReadError;
 pub(crate) use file::{Extent, Piece};
 pub(crate) use inode::{Content, File, Inode};
 pub(crate) use opening::Opening;

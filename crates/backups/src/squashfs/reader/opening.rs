@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::cursor::{Blocks, Cursor};
-use super::error::{Result, check};
+use super::failure::{Result, check};
 use super::inode::{Inode, MIN_INODE};
 use super::source::Source;
 use super::superblock::place;

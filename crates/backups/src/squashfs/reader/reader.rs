@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::archive::Archive;
 use super::cursor::{Blocks, Cursor};
 use super::directory::{self, Listing, Name, Place};
-use super::error::{Result, check, damaged};
+use super::failure::{Result, check, damaged};
 use super::inode::{Content, Directory, Inode};
 use super::opening::Numbers;
 use super::source::Source;

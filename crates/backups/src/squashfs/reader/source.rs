@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::error::{ReadError, Result};
+use super::failure::{ReadError, Result};
 
 /// The bytes of an archive, as far as they are at hand.
 pub(crate) trait Source: Send + Sync {

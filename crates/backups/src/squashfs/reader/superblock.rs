@@ -1,6 +1,6 @@
 //! Checks the first 96 bytes of an archive against each other and against the archive's size.
 
-use super::error::{ReadError, Result, check, damaged};
+use super::failure::{ReadError, Result, check, damaged};
 use crate::squashfs::format::{Codec, NO_TABLE, SUPERBLOCK_BYTES, Superblock, SuperblockError};
 
 /// Parses and checks the superblock of an archive of `size` bytes.

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 
 use super::codec::decompress;
-use super::error::{Result, check, damaged};
+use super::failure::{Result, check, damaged};
 use super::source::Source;
 use crate::squashfs::format::{Codec, METADATA_BLOCK_BYTES, METADATA_UNCOMPRESSED, MetadataRef};
 
@@ -34,11 +34,6 @@ impl Table {
         let inside = positions.iter().all(|position| (start..end).contains(position));
         check(ascending && inside, "the index of a table is damaged")?;
         Ok(Self { positions, end })
-    }
-
-    /// Number of blocks.
-    pub(crate) fn blocks(&self) -> usize {
-        self.positions.len()
     }
 
     /// Where the first block starts.

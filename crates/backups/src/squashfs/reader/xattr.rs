@@ -6,7 +6,7 @@
 //! ```
 
 use super::cursor::Cursor;
-use super::error::{Result, check, damaged};
+use super::failure::{Result, check, damaged};
 use super::reader::Reader;
 use super::table::Table;
 use crate::squashfs::format::{MetadataRef, XATTR_PREFIXES, XATTR_ROW_BYTES, XATTR_VALUE_ELSEWHERE, XattrRow};
