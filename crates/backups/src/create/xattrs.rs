@@ -51,8 +51,8 @@ impl XattrReader {
             }
             match lgetxattr(&path, name, &mut self.value) {
                 Ok(length) => found.attributes.push((name.to_vec(), self.value[..length].to_vec())),
-                // Removed meanwhile.
-                Err(Errno::NODATA) => {}
+                // Removed meanwhile, or listed by a filesystem that has no values.
+                Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
                 Err(error) => return Err(error),
             }
         }
