@@ -28,8 +28,12 @@ pub(crate) fn errno(error: &Error) -> Errno {
 pub(crate) fn failed(action: &'static str, key: &ObjectKey, error: &Error) -> Errno {
     let errno = errno(error);
     match errno {
-        Errno::ENOENT | Errno::ESTALE => tracing::debug!(action, key = %key.display(), %error, "the store refused"),
-        _ => tracing::warn!(action, key = %key.display(), error = error as &dyn std::error::Error, "the store failed"),
+        Errno::ENOENT | Errno::ESTALE => {
+            tracing::debug!(action, key = %key.display(), %error, "the store refused")
+        }
+        _ => {
+            tracing::warn!(action, key = %key.display(), error = error as &dyn std::error::Error, "the store failed")
+        }
     }
     errno
 }

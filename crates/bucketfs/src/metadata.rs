@@ -197,7 +197,10 @@ mod tests {
             ("xattr", "%7B%22user.a%22%3A%22Yg%3D%3D%22%7D"),
             ("colour", "blue"),
         ]);
-        assert_eq!((stored.kind, stored.permissions, stored.uid, stored.gid), (FileKind::File, 0o644, 1000, 1001));
+        assert_eq!(
+            (stored.kind, stored.permissions, stored.uid, stored.gid),
+            (FileKind::File, 0o644, 1000, 1001)
+        );
         assert_eq!(stored.modified, Timestamp { seconds: 1_700_000_000, nanoseconds: 12 });
         assert_eq!(stored.changed, Timestamp { seconds: -2, nanoseconds: 500_000_000 });
         assert_eq!(stored.xattrs["user.a"], b"b");

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn listed_keys_are_markers_children_or_unreachable() {
-        let check = |listed: &'static [u8], expected| assert_eq!(classify(b"p/d/", listed), expected, "{listed:?}");
+        let check =
+            |listed: &'static [u8], expected| assert_eq!(classify(b"p/d/", listed), expected, "{listed:?}");
         check(b"p/d/", Listed::Marker);
         check(b"p/d/a", Listed::Child(b"a"));
         check(b"p/d/a/", Listed::Child(b"a"));

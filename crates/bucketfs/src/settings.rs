@@ -1,5 +1,6 @@
 //! What can be set of a mounted bucket.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,17 @@ pub struct BucketFsSettings {
     pub part_size: u64,
     /// Memory for data on its way in both directions.
     pub memory_budget: u64,
-    /// Uploads and downloads at once.
+    /// Uploads and downloads at once in the background; what a program waits for is never held up by this.
     pub transfers: usize,
+    /// HEAD, LIST, COPY and DELETE requests at once.
+    pub metadata_requests: usize,
+    /// All parts of an upload but the last must have the same size (R2).
+    pub equal_parts: bool,
+    /// Where written data wait in unlinked files; none: the system's temporary directory.
+    pub spool_directory: Option<PathBuf>,
+    /// Most that one file being written keeps there. Of larger files, parts uploaded long ago are let go: they cannot
+    /// be read back or changed before `close`.
+    pub spool_limit: u64,
 }
 
 impl Default for Owner {
@@ -58,6 +68,10 @@ impl Default for BucketFsSettings {
             part_size: 8 << 20,
             memory_budget: 128 << 20,
             transfers: 8,
+            metadata_requests: 64,
+            equal_parts: false,
+            spool_directory: None,
+            spool_limit: 4 << 30,
         }
     }
 }

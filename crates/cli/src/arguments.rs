@@ -260,7 +260,9 @@ pub(crate) enum BackupCommand {
   sandkeep backup create ~/project --to s3://backups/laptop --exclude node_modules")]
     Create(BackupCreateArguments),
     /// Restore a backup in a sandbox, at once, as a copy-on-write overlay.
-    #[command(after_help = "Example:\n  sandkeep backup restore --sandbox demo 0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e")]
+    #[command(
+        after_help = "Example:\n  sandkeep backup restore --sandbox demo 0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e"
+    )]
     Restore(BackupRestoreArguments),
     /// List backups: the service's, or with --from those of a bucket.
     Ls {

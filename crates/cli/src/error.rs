@@ -46,7 +46,9 @@ impl From<sandkeep_daemon::volumes::VolumeError> for Error {
     fn from(error: sandkeep_daemon::volumes::VolumeError) -> Self {
         use sandkeep_daemon::volumes::VolumeErrorCode;
         let hint = match error.code {
-            VolumeErrorCode::NoSuchBucket => Some("create it with `sandkeep bucket create`, or check its name"),
+            VolumeErrorCode::NoSuchBucket => {
+                Some("create it with `sandkeep bucket create`, or check its name")
+            }
             VolumeErrorCode::AccessDenied => Some("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
             VolumeErrorCode::Unreachable => Some("check --endpoint, and that the server runs"),
             VolumeErrorCode::BackupNotFound => Some("`sandkeep backup ls` lists the backups"),

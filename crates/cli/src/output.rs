@@ -38,7 +38,10 @@ impl Output {
             return;
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(header);
         for item in items {
             table.add_row(row(item));
         }
@@ -70,7 +73,8 @@ impl Output {
     /// Why the command failed, and what to do.
     pub(crate) fn failure(self, error: &Error) {
         if self.json {
-            let object = serde_json::json!({ "error": error.message, "code": error.code, "hint": error.hint });
+            let object =
+                serde_json::json!({ "error": error.message, "code": error.code, "hint": error.hint });
             drop(writeln!(io::stderr(), "{object}"));
             return;
         }

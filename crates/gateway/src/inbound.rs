@@ -34,12 +34,16 @@ pub(crate) struct Inbound {
     progress: Arc<AtomicU8>,
     /// Whether the client waits for `100 Continue` before it sends the body.
     expects: bool,
+    /// Whether there is no body. Then hyper sends no `100 Continue`, whatever the client expects.
+    empty: bool,
 }
 
 impl Inbound {
     pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
-        let progress = if body.is_end_stream() { ENDED } else { UNTOUCHED };
+        let empty = body.is_end_stream();
+        let progress = if empty { ENDED } else { UNTOUCHED };
         Self {
+            empty,
             body: Arc::new(Mutex::new(body)),
             progress: Arc::new(AtomicU8::new(progress)),
             expects: headers.contains_key(EXPECT),
@@ -79,17 +83,10 @@ impl Inbound {
     ///
     /// aws-cli waits for ever on a connection that answered without the `100 Continue` it asked for and stays open.
     pub(crate) async fn settle(self) -> bool {
-        let progress = self.progress.load(Ordering::Relaxed);
-        match progress {
-            _ if self.expects && progress != ENDED => false,
-            ENDED => !self.expects || self.was_read().await,
-            _ => tokio::time::timeout(DRAIN_TIME, self.drain()).await.unwrap_or(false),
+        if self.expects && (self.empty || !self.has_ended()) {
+            return false;
         }
-    }
-
-    /// A body that ended without being read had no bytes, and then hyper sends no `100 Continue`.
-    async fn was_read(&self) -> bool {
-        self.body.lock().await.size_hint().exact() != Some(0)
+        self.has_ended() || tokio::time::timeout(DRAIN_TIME, self.drain()).await.unwrap_or(false)
     }
 
     async fn drain(&self) -> bool {

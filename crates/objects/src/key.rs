@@ -75,7 +75,11 @@ impl FromStr for BucketName {
             && edge(bytes[0])
             && edge(bytes[bytes.len() - 1])
             && bytes.iter().all(|&b| inner(b));
-        if valid { Ok(Self(text.to_owned())) } else { Err(KeyError::InvalidBucketName { name: text.to_owned() }) }
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(KeyError::InvalidBucketName { name: text.to_owned() })
+        }
     }
 }
 

@@ -17,8 +17,8 @@ mod store;
 mod types;
 
 pub use credentials::{AccessKeyId, Credentials, SecretKey};
-pub use error::{Error, KeyError, Result};
 pub use directory::DirectoryService;
+pub use error::{Error, KeyError, Result};
 pub use key::{BucketName, MAX_KEY_BYTES, ObjectKey};
 pub use listing::MAX_PAGE;
 pub use memory::{MemoryService, MemorySettings};

@@ -21,7 +21,8 @@ pub(crate) fn fill_page(
     let limit = page_limit(request.limit);
     let mut last = None;
     while let Some(from) = position {
-        let found = first_in(from.as_bound())?.filter(|object| object.key.as_bytes().starts_with(&request.prefix));
+        let found =
+            first_in(from.as_bound())?.filter(|object| object.key.as_bytes().starts_with(&request.prefix));
         let Some(object) = found else { break };
         if page.objects.len() + page.common_prefixes.len() == limit {
             page.next = last.map(|last: Entry| last.token());
@@ -58,7 +59,9 @@ impl Position {
         // Behind the last group of all there is nothing; a key of 0xff bytes longer than any can stand for that.
         let from = match last {
             None => Self::At(Vec::new()),
-            Some(entry) => entry.following().unwrap_or_else(|| Self::At(vec![0xff; crate::MAX_KEY_BYTES + 1])),
+            Some(entry) => {
+                entry.following().unwrap_or_else(|| Self::At(vec![0xff; crate::MAX_KEY_BYTES + 1]))
+            }
         };
         Ok(from.not_before(&request.prefix))
     }

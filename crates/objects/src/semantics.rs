@@ -201,8 +201,12 @@ mod tests {
             (4, vec!["ab", "c"], None),
         ] {
             let body = Body::Stream { length, stream: source(pieces) };
-            let collected: Result<Vec<Bytes>> = body.into_stream().collect::<Vec<_>>().await.into_iter().collect();
-            assert_eq!(collected.ok().map(|chunks| chunks.concat()), expected.map(|text| text.as_bytes().to_vec()));
+            let collected: Result<Vec<Bytes>> =
+                body.into_stream().collect::<Vec<_>>().await.into_iter().collect();
+            assert_eq!(
+                collected.ok().map(|chunks| chunks.concat()),
+                expected.map(|text| text.as_bytes().to_vec())
+            );
         }
     }
 }

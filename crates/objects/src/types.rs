@@ -159,7 +159,10 @@ pub struct GetResponse {
 
 impl fmt::Debug for GetResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GetResponse").field("info", &self.info).field("range", &self.range).finish_non_exhaustive()
+        f.debug_struct("GetResponse")
+            .field("info", &self.info)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
     }
 }
 

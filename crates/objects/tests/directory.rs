@@ -103,6 +103,35 @@ async fn a_reader_keeps_the_version_that_it_opened() {
     assert_eq!(fixture.reopen().await.body_files(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_among_overwrites_see_whole_versions() {
+    let fixture = Fixture::new().await;
+    put(&*fixture.store, "k", pattern(0, 20_000)).await.expect("put");
+    let write = |seed: u64| {
+        let store = Arc::clone(&fixture.store);
+        tokio::spawn(async move {
+            for round in 0..150 {
+                put(&*store, "k", pattern(seed + round, 20_000)).await.expect("overwrite");
+            }
+        })
+    };
+    let writers = [write(1), write(70)];
+    let read = || {
+        let store = Arc::clone(&fixture.store);
+        tokio::spawn(async move {
+            for _ in 0..1500 {
+                let bytes = get(&*store, "k").await.expect("some version");
+                assert_eq!(bytes, pattern(u64::from(bytes[0]), 20_000));
+            }
+        })
+    };
+    let readers = [read(), read(), read()];
+    for task in writers.into_iter().chain(readers) {
+        task.await.expect("no failure");
+    }
+    assert_eq!(fixture.reopen().await.body_files(), 1);
+}
+
 #[tokio::test]
 async fn no_key_leaves_the_directory() {
     let fixture = Fixture::new().await;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 fn cases(table: &str) -> Vec<(Value, Value)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance").join(table);
-    let table: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
+    let table: Value =
+        serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
     let cases = table["cases"].as_array().expect("cases");
     assert!(!cases.is_empty());
     cases.iter().map(|case| (case["input"].clone(), case["expect"].clone())).collect()
@@ -45,7 +46,8 @@ fn a_source_is_bucket_and_prefix() {
 
 #[test]
 fn regions_come_from_amazons_host_names() {
-    let check = |endpoint: &str, expected: &str| assert_eq!(region_of(&endpoint.parse().expect("a URL")), expected);
+    let check =
+        |endpoint: &str, expected: &str| assert_eq!(region_of(&endpoint.parse().expect("a URL")), expected);
     check("https://x.r2.cloudflarestorage.com", "auto");
     check("https://s3.us-west-2.amazonaws.com", "us-west-2");
     check("https://s3-eu-west-1.amazonaws.com", "eu-west-1");

@@ -38,7 +38,7 @@ pub(crate) struct Inside<'a> {
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// In use; the device by which maps name it, and its id.
-    Busy(Mount),
+    Busy(Box<Mount>),
     Failed(io::Error),
 }
 
@@ -107,7 +107,9 @@ impl Inside<'_> {
                 Detach::Force => UnmountFlags::DETACH,
             };
             match view.take_away(&mount, flags) {
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => return Err(Refusal::Busy(mount)),
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    return Err(Refusal::Busy(mount.into()));
+                }
                 other => other?,
             }
             if remove_directory {

@@ -23,13 +23,13 @@ const DEFAULT_MEMORY_PERCENT: u64 = 80;
 const CPU_PERIOD_MICROSECONDS: u64 = 100_000;
 
 /// The kernel lets go of a group a moment after its last process.
-const REMOVAL_ATTEMPTS: u32 = 200;
-const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
+const REMOVAL_ATTEMPTS: u32 = 2_000;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(1);
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
 /// Where a controller is to be found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CgroupVersion {
     /// In the unified tree.

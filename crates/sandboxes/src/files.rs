@@ -86,7 +86,7 @@ fn information(status: &Stat) -> FileInfo {
         size: u64::try_from(status.st_size).unwrap_or_default(),
         directory: kind_of(status) == FileType::Directory,
         mode: status.st_mode & 0o7777,
-        modified: SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(status.st_mtime_nsec as u64),
+        modified: SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(status.st_mtime_nsec),
     }
 }
 

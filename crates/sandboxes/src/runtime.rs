@@ -61,11 +61,15 @@ struct Slot {
 impl Runtime {
     /// Checks the host, makes the skeleton of the base `host` if it is missing, and removes what crashed starts left.
     pub async fn start(settings: RuntimeSettings) -> Result<Self, Error> {
-        blocking(move || Self::start_blocking(settings)).await
+        blocking(move || Self::start_blocking(settings, Features::probe())).await
     }
 
-    fn start_blocking(settings: RuntimeSettings) -> Result<Self, Error> {
-        let features = Features::probe();
+    /// [`Self::start`] with features found before; what is said not to be there is not used.
+    pub async fn start_with(settings: RuntimeSettings, features: Features) -> Result<Self, Error> {
+        blocking(move || Self::start_blocking(settings, features)).await
+    }
+
+    fn start_blocking(settings: RuntimeSettings, features: Features) -> Result<Self, Error> {
         if let Some(what) = features.missing() {
             return Err(Error::Unsupported { what });
         }

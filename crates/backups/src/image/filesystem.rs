@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sandkeep_vfs::{
-    Attributes, AttributesReply, Caller, DirectoryEntry, Entry, Errno, FileHandle, FileKind, FileSystem, Inode as Node,
-    OpenFlags, Opened, StatFs, Timestamp, Whence,
+    Attributes, AttributesReply, Caller, DirectoryEntry, Entry, Errno, FileHandle, FileKind, FileSystem,
+    Inode as Node, OpenFlags, Opened, StatFs, Timestamp, Whence,
 };
 
 use super::Image;
@@ -86,7 +86,10 @@ impl Image {
 
     async fn inode(&self, node: Node) -> Result<Inode> {
         let number = self.number(node)?;
-        self.looked_up(|reader| reader.inode(number)).await.map_err(|failure| failure.errno())?.ok_or(Errno::ESTALE)
+        self.looked_up(|reader| reader.inode(number))
+            .await
+            .map_err(|failure| failure.errno())?
+            .ok_or(Errno::ESTALE)
     }
 
     async fn file(&self, node: Node) -> Result<File> {
@@ -146,7 +149,13 @@ impl Image {
         Ok(Entry { attributes, generation: 0, name_valid: FOR_EVER, attributes_valid: FOR_EVER })
     }
 
-    async fn names(&self, parent: &Inode, from: Place, limit: usize, plus: bool) -> Result<Vec<DirectoryEntry>> {
+    async fn names(
+        &self,
+        parent: &Inode,
+        from: Place,
+        limit: usize,
+        plus: bool,
+    ) -> Result<Vec<DirectoryEntry>> {
         let Content::Directory(directory) = &parent.content else { return Err(Errno::ENOTDIR) };
         let list = |reader: &Reader<'_>| {
             let names = reader.names(directory, from, limit)?;
@@ -206,7 +215,8 @@ impl FileSystem for Image {
 
     async fn attributes(&self, inode: Node, _: Option<FileHandle>) -> Result<AttributesReply> {
         let inode = self.inode(inode).await?;
-        let attributes = self.looked_up(|reader| self.stat(reader, &inode)).await.map_err(|failure| failure.errno())?;
+        let attributes =
+            self.looked_up(|reader| self.stat(reader, &inode)).await.map_err(|failure| failure.errno())?;
         Ok(AttributesReply { attributes, valid: FOR_EVER })
     }
 
@@ -272,7 +282,10 @@ impl FileSystem for Image {
             return Err(Errno::ENODATA);
         }
         let inode = self.inode(inode).await?;
-        self.looked_up(|reader| reader.xattr(inode.xattrs, name)).await.map_err(|failure| failure.errno())?.ok_or(Errno::ENODATA)
+        self.looked_up(|reader| reader.xattr(inode.xattrs, name))
+            .await
+            .map_err(|failure| failure.errno())?
+            .ok_or(Errno::ENODATA)
     }
 
     async fn list_xattrs(&self, inode: Node) -> Result<Vec<Vec<u8>>> {
@@ -286,6 +299,9 @@ impl FileSystem for Image {
     async fn seek(&self, inode: Node, _: FileHandle, offset: u64, whence: Whence) -> Result<u64> {
         let file = self.file(inode).await?;
         let hole = whence == Whence::Hole;
-        self.looked_up(|reader| reader.seek(&file, offset, hole)).await.map_err(|failure| failure.errno())?.ok_or(Errno::ENXIO)
+        self.looked_up(|reader| reader.seek(&file, offset, hole))
+            .await
+            .map_err(|failure| failure.errno())?
+            .ok_or(Errno::ENXIO)
     }
 }

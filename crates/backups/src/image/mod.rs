@@ -43,7 +43,10 @@ impl Image {
     }
 
     /// Looks something up, fetching what is missing until nothing is.
-    async fn looked_up<T>(&self, look_up: impl Fn(&Reader<'_>) -> Result<T, ReadError>) -> Result<T, Failure> {
+    async fn looked_up<T>(
+        &self,
+        look_up: impl Fn(&Reader<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, Failure> {
         let mut held = Held::new();
         loop {
             let source = AtHand { tables: &self.tables, held: &held };

@@ -38,7 +38,13 @@ pub(super) struct Part {
 
 impl Remote {
     pub(super) fn new(store: Arc<dyn ObjectStore>, key: ObjectKey, info: &ObjectInfo) -> Self {
-        Self { store, key, etag: info.etag.clone(), size: info.size, connections: Semaphore::new(CONNECTIONS) }
+        Self {
+            store,
+            key,
+            etag: info.etag.clone(),
+            size: info.size,
+            connections: Semaphore::new(CONNECTIONS),
+        }
     }
 
     /// Bytes of the archive.
@@ -51,7 +57,8 @@ impl Remote {
         let _connection = self.connections.acquire().await.expect("it is never closed");
         let conditions = Conditions { if_match: Some(self.etag.clone()), ..Conditions::default() };
         let wanted = Some(ByteRange::Bounded { start: range.start, end: range.end });
-        let response = self.store.get(GetRequest { key: self.key.clone(), range: wanted, conditions }).await?;
+        let response =
+            self.store.get(GetRequest { key: self.key.clone(), range: wanted, conditions }).await?;
         // For servers that ignore conditions on reads.
         if response.info.etag != self.etag {
             return Err(Error::PreconditionFailed);
@@ -87,7 +94,11 @@ pub(super) async fn first(store: &dyn ObjectStore, key: &ObjectKey, range: ByteR
     let request = GetRequest { key: key.clone(), range: Some(range), conditions: Conditions::default() };
     let response = store.get(request).await?;
     let length = response.range.end.saturating_sub(response.range.start);
-    Ok(Part { info: response.info, start: response.range.start, bytes: collect(response.body, length).await? })
+    Ok(Part {
+        info: response.info,
+        start: response.range.start,
+        bytes: collect(response.body, length).await?,
+    })
 }
 
 /// Exactly `length` bytes of a body.

@@ -36,6 +36,11 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn of(memory: u64) -> Self {
         let memory = memory.max(MIN_BUDGET);
-        Self { pinned: memory * 3 / 8, metadata: memory / 16, blocks: memory * 3 / 16, chunks: memory * 3 / 8 }
+        Self {
+            pinned: memory * 3 / 8,
+            metadata: memory / 16,
+            blocks: memory * 3 / 16,
+            chunks: memory * 3 / 8,
+        }
     }
 }

@@ -45,7 +45,9 @@ impl Tables {
         let mut whole = BytesMut::with_capacity((range.end - range.start) as usize);
         parts.iter().for_each(|part| whole.extend_from_slice(part));
         let from = (missing.end - tail_start.min(missing.end)) as usize;
-        whole.extend_from_slice(tail.get(from..range.end.saturating_sub(tail_start) as usize).unwrap_or_default());
+        whole.extend_from_slice(
+            tail.get(from..range.end.saturating_sub(tail_start) as usize).unwrap_or_default(),
+        );
         Ok(Self { chunks, pinned: Some(whole.freeze()), start: range.start })
     }
 
@@ -74,7 +76,11 @@ impl Source for AtHand<'_> {
         if let Some(pinned) = &self.tables.pinned {
             let from = (start - self.tables.start) as usize;
             let outside = ReadError::Damaged { what: "a table lies behind the others" };
-            return if from + length <= pinned.len() { Ok(pinned.slice(from..from + length)) } else { Err(outside) };
+            return if from + length <= pinned.len() {
+                Ok(pinned.slice(from..from + length))
+            } else {
+                Err(outside)
+            };
         }
         let chunk = |number| self.held.get(&number).cloned().or_else(|| self.tables.chunks.at_hand(number));
         let chunks: Option<Vec<Bytes>> = chunks_of(&range).map(chunk).collect();

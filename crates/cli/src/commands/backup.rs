@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sandkeep_api::{BackupCompression, BackupEvent, BackupInfo, BackupRequest, DirectoryBackup};
-use sandkeep_daemon::standalone::{self, Compression, CreateOptions, Hints, Location, Progress, ProgressSink};
+use sandkeep_daemon::standalone::{
+    self, Compression, CreateOptions, Hints, Location, Progress, ProgressSink,
+};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +69,8 @@ async fn create_in_sandbox(sandbox: &str, arguments: BackupCreateArguments, outp
             }
         }
     }
-    Err(Error::new("the connection broke before the backup was done").hint("nothing of it is left; try again"))
+    Err(Error::new("the connection broke before the backup was done")
+        .hint("nothing of it is left; try again"))
 }
 
 /// Shows progress that this process itself makes.

@@ -23,7 +23,8 @@ pub(crate) fn run(arguments: &KeysArguments, output: Output) -> Result<()> {
 
 /// The service keeps its store one level below its data directory.
 fn key_file(arguments: &KeysArguments) -> Result<PathBuf> {
-    let candidates = [arguments.data.join("s3"), arguments.data.clone()].map(|data| GatewayRole::key_file(&data));
+    let candidates =
+        [arguments.data.join("s3"), arguments.data.clone()].map(|data| GatewayRole::key_file(&data));
     let missing = || {
         Error::new(format!("no keys in {}", arguments.data.display()))
             .hint("they are made at the first start of `sandkeep serve` or `sandkeep s3`; --data names another place")

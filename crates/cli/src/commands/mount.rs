@@ -46,7 +46,9 @@ fn background(arguments: &MountArguments, output: Output) -> Result<()> {
         .map_err(while_doing("cannot start the mount's process"))?;
     let mut line = String::new();
     let stdout = child.stdout.take().expect("it is piped");
-    BufReader::new(stdout).read_line(&mut line).map_err(while_doing("cannot hear from the mount's process"))?;
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .map_err(while_doing("cannot hear from the mount's process"))?;
     if line.is_empty() {
         return Err(failure_of(child));
     }

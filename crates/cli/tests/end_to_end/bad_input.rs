@@ -38,7 +38,14 @@ fn mounts_are_refused_by_the_contract() {
     service.ok(&["sandbox", "mount", "demo", "there", "/data"]);
     let text = invalid(mount("there", "/data", json!({ "endpoint": own, "readOnly": true })));
     assert!(text.contains("Mount path already in use"), "{text}");
-    let text = refused(&service, "DELETE", &format!("{mounts}?path=/nothing"), &Value::Null, 400, "INVALID_MOUNT_CONFIG");
+    let text = refused(
+        &service,
+        "DELETE",
+        &format!("{mounts}?path=/nothing"),
+        &Value::Null,
+        400,
+        "INVALID_MOUNT_CONFIG",
+    );
     assert!(text.contains("No active mount found at path: /nothing"), "{text}");
     assert_eq!(service.shell("demo", "ls -d /data && mount | grep -c ' /data '"), "/data\n1\n");
 }
@@ -53,9 +60,15 @@ fn backups_are_refused_by_the_contract() {
     create("/etc", 400, "INVALID_BACKUP_CONFIG");
     create("workspace", 400, "INVALID_BACKUP_CONFIG");
     create("/workspace/missing", 500, "BACKUP_CREATE_FAILED");
-    let restore = |body: Value, status, code| refused(&service, "POST", "/v1/sandboxes/demo/restore", &body, status, code);
+    let restore = |body: Value, status, code| {
+        refused(&service, "POST", "/v1/sandboxes/demo/restore", &body, status, code)
+    };
     restore(json!({ "id": "nonsense", "dir": "/workspace" }), 400, "INVALID_BACKUP_CONFIG");
-    restore(json!({ "id": "0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e", "dir": "/workspace" }), 404, "BACKUP_NOT_FOUND");
+    restore(
+        json!({ "id": "0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e", "dir": "/workspace" }),
+        404,
+        "BACKUP_NOT_FOUND",
+    );
     let short = json!({ "dir": "/workspace", "ttl": 1 }).to_string();
     let (status, handle) = service.http("POST", "/v1/sandboxes/demo/backups", Some(&short));
     assert_eq!(status, 200, "{handle}");
@@ -71,8 +84,19 @@ fn a_damaged_backup_changes_nothing() {
     let (key, secret) = service.keys();
     let url = format!("{}/sandkeep-backups/backups/{id}/data.sqsh", service.endpoint());
     let user = format!("{key}:{secret}");
-    let curl = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &user, "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"];
-    let damaged = std::process::Command::new("curl").args(curl).args(["-X", "PUT", "--data-binary", "garbage", &url]).status();
+    let curl = [
+        "-sf",
+        "--aws-sigv4",
+        "aws:amz:us-east-1:s3",
+        "--user",
+        &user,
+        "-H",
+        "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+    ];
+    let damaged = std::process::Command::new("curl")
+        .args(curl)
+        .args(["-X", "PUT", "--data-binary", "garbage", &url])
+        .status();
     assert!(damaged.expect("curl runs").success());
     let body = json!({ "id": id, "dir": "/workspace" });
     refused(&service, "POST", "/v1/sandboxes/demo/restore", &body, 500, "BACKUP_RESTORE_FAILED");
@@ -92,7 +116,11 @@ fn what_is_no_request_is_a_4xx_with_json() {
     assert_eq!(status("GET", "/v1/sandboxes", None, &[]), 401);
     assert_eq!(status("GET", "/v1/sandboxes", None, &["Authorization: Bearer other"]), 401);
     assert_eq!(status("GET", "/v1/sandboxes", None, &key), 200);
-    assert_eq!(status("POST", "/v1/sandbox/abc1/exec", Some("{}"), &[]), 400, "the id is checked before the key");
+    assert_eq!(
+        status("POST", "/v1/sandbox/abc1/exec", Some("{}"), &[]),
+        400,
+        "the id is checked before the key"
+    );
     assert_eq!(status("POST", "/v1/sandbox/abc/exec", Some("{}"), &[]), 401);
     assert_eq!(status("POST", "/v1/sandbox/abc/exec", Some("{"), &key), 400);
     assert_eq!(status("POST", "/v1/sandbox/abc/exec", Some(r#"{"argv":[]}"#), &key), 400);

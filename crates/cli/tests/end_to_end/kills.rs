@@ -13,7 +13,16 @@ fn everything_survives_the_daemon() {
     let get = || {
         let url = format!("{}/bucket/beat", service.endpoint());
         let user = format!("{id}:{secret}");
-        let curl = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &user, "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", &url];
+        let curl = [
+            "-sf",
+            "--aws-sigv4",
+            "aws:amz:us-east-1:s3",
+            "--user",
+            &user,
+            "-H",
+            "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+            &url,
+        ];
         let output = std::process::Command::new("curl").args(curl).output().expect("curl runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };

@@ -95,7 +95,8 @@ impl Service {
 
     pub(crate) fn log(&self) -> String {
         let logs = ["serve.log", "run/keeper.log", "run/gateway.log"];
-        logs.map(|name| format!("{name}:\n{}", read_to_string(self.path(name)).unwrap_or_default())).join("\n")
+        logs.map(|name| format!("{name}:\n{}", read_to_string(self.path(name)).unwrap_or_default()))
+            .join("\n")
     }
 
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
@@ -149,7 +150,13 @@ impl Service {
         self.http_with(method, path, body, &key.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    pub(crate) fn http_with(&self, method: &str, path: &str, body: Option<&str>, headers: &[&str]) -> (u16, String) {
+    pub(crate) fn http_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+        headers: &[&str],
+    ) -> (u16, String) {
         let mut curl = Command::new("curl");
         curl.args(["-s", "--max-time", "60", "--path-as-is", "-X", method, "-w", "\n%{http_code}"]);
         for header in headers {
@@ -203,7 +210,8 @@ pub(crate) fn kill(pid: u32) {
 fn left_behind(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let mounts = read_to_string("/proc/self/mountinfo").expect("it can be read");
-    let mut found: Vec<String> = mounts.lines().filter(|line| line.contains(&folder)).map(str::to_owned).collect();
+    let mut found: Vec<String> =
+        mounts.lines().filter(|line| line.contains(&folder)).map(str::to_owned).collect();
     for entry in std::fs::read_dir("/proc").expect("it can be read").flatten() {
         let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");

@@ -29,7 +29,8 @@ fn a_bucket_is_mounted_on_the_host() {
     let directory = service.path("mnt");
     std::fs::create_dir(&directory).expect("a folder");
     let guard = Unmounted(&directory);
-    let mounted = with_keys(&service).args(["mount", "s3://host/prefix"]).arg(&directory).output().expect("it starts");
+    let mounted =
+        with_keys(&service).args(["mount", "s3://host/prefix"]).arg(&directory).output().expect("it starts");
     assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
     std::fs::create_dir(directory.join("d")).expect("mkdir");
     std::fs::write(directory.join("d/file"), vec![7; 20 << 20]).expect("a file of three parts");
@@ -46,7 +47,8 @@ fn a_mount_that_cannot_be_says_why() {
     let service = Service::start();
     let directory = service.path("mnt");
     std::fs::create_dir(&directory).expect("a folder");
-    let output = with_keys(&service).args(["mount", "s3://missing"]).arg(&directory).output().expect("it starts");
+    let output =
+        with_keys(&service).args(["mount", "s3://missing"]).arg(&directory).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && text.contains("missing") && text.contains("hint"), "{text}");
 }
@@ -59,7 +61,11 @@ fn a_directory_of_the_host_is_backed_up_and_judged_by_unsquashfs() {
     std::fs::create_dir_all(tree.join("d")).expect("a folder");
     std::fs::write(tree.join("d/file"), "text").expect("a file");
     std::os::unix::fs::symlink("d/file", tree.join("link")).expect("a link");
-    let created = with_keys(&service).args(["--json", "backup", "create"]).arg(&tree).args(["--to", "s3://archives/mine"]).output();
+    let created = with_keys(&service)
+        .args(["--json", "backup", "create"])
+        .arg(&tree)
+        .args(["--to", "s3://archives/mine"])
+        .output();
     let created = created.expect("it starts");
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
     let manifest: serde_json::Value = serde_json::from_slice(&created.stdout).expect("JSON");
@@ -67,11 +73,25 @@ fn a_directory_of_the_host_is_backed_up_and_judged_by_unsquashfs() {
     let (key, secret) = service.keys();
     let archive = service.path("archive.sqsh");
     let url = format!("{}/archives/mine/backups/{id}/data.sqsh", service.endpoint());
-    let curl = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--user"];
-    let got = Command::new("curl").args(curl).arg(format!("{key}:{secret}")).arg("-o").arg(&archive).arg(&url).status();
+    let curl = [
+        "-sf",
+        "--aws-sigv4",
+        "aws:amz:us-east-1:s3",
+        "-H",
+        "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+        "--user",
+    ];
+    let got = Command::new("curl")
+        .args(curl)
+        .arg(format!("{key}:{secret}"))
+        .arg("-o")
+        .arg(&archive)
+        .arg(&url)
+        .status();
     assert!(got.expect("curl runs").success());
     let copy = service.path("copy");
-    let extracted = Command::new("unsquashfs").arg("-q").arg("-n").arg("-d").arg(&copy).arg(&archive).status();
+    let extracted =
+        Command::new("unsquashfs").arg("-q").arg("-n").arg("-d").arg(&copy).arg(&archive).status();
     assert!(extracted.expect("unsquashfs runs").success());
     assert!(Command::new("diff").arg("-r").arg(&tree).arg(&copy).status().expect("diff runs").success());
 }

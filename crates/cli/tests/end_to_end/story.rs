@@ -16,7 +16,15 @@ print(json.dumps(result))
 ";
 
 fn mount(service: &Service) {
-    service.ok(&["sandbox", "mount", "data-processor", "my-data-bucket", "/data", "--endpoint", &service.endpoint()]);
+    service.ok(&[
+        "sandbox",
+        "mount",
+        "data-processor",
+        "my-data-bucket",
+        "/data",
+        "--endpoint",
+        &service.endpoint(),
+    ]);
 }
 
 #[test]
@@ -43,7 +51,8 @@ fn a_restored_directory_is_exactly_as_it_was() {
         "cd /workspace && echo one >a && mkdir -p d/e && ln -s ../a d/link && ln a d/hard && chmod 4751 a &&
          head -c 3000000 /dev/urandom >d/e/big && truncate -s 5M sparse && touch -d 2020-01-02 d",
     );
-    let picture = "cd /workspace && find . -printf '%p %y %m %U:%G %n %s %l %Ts\\n' | sort && sha256sum a d/e/big";
+    let picture =
+        "cd /workspace && find . -printf '%p %y %m %U:%G %n %s %l %Ts\\n' | sort && sha256sum a d/e/big";
     let original = service.shell("demo", picture);
     let backup = service.json(&["backup", "create", "--sandbox", "demo", "/workspace", "--name", "first"]);
     let id = backup["id"].as_str().expect("an id");
@@ -70,11 +79,15 @@ fn read_only_and_prefix_mounts_are_what_they_say() {
     service.ok(&["sandbox", "mount", "demo", "bucket", "/locked", "--read-only"]);
     assert_eq!(service.shell("demo", "ls /part"), "a\n");
     service.shell("demo", "echo z >/part/c && cat /all/ml/training/c | grep -q z");
-    let refused = service.shell("demo", "echo no 2>&1 >/locked/no || true; echo no >/locked/no 2>&1 || echo refused");
+    let refused =
+        service.shell("demo", "echo no 2>&1 >/locked/no || true; echo no >/locked/no 2>&1 || echo refused");
     assert!(refused.contains("refused"), "{refused}");
     let (status, body) = service.http("PUT", "/v1/sandboxes/demo/files?path=/locked/file", Some("text"));
     assert_ne!(status, 200);
-    assert!(body.to_lowercase().contains("read-only file system") && body.contains("Read-only filesystem"), "{body}");
+    assert!(
+        body.to_lowercase().contains("read-only file system") && body.contains("Read-only filesystem"),
+        "{body}"
+    );
     service.ok(&["sandbox", "unmount", "demo", "/part"]);
     assert_eq!(service.shell("demo", "ls /part 2>/dev/null | wc -l"), "0\n");
 }
@@ -82,7 +95,8 @@ fn read_only_and_prefix_mounts_are_what_they_say() {
 #[test]
 fn a_program_of_any_kind_runs_verbatim() {
     let service = Service::start();
-    let output = service.run(&["sandbox", "exec", "demo", "--", "printf", "%s|", "a b", "$HOME", "it's", "\u{e9}\n"]);
+    let output =
+        service.run(&["sandbox", "exec", "demo", "--", "printf", "%s|", "a b", "$HOME", "it's", "\u{e9}\n"]);
     assert_eq!(output.stdout, "a b|$HOME|it's|\u{e9}\n|".as_bytes());
     let bytes = service.run(&["sandbox", "exec", "demo", "--shell", r"printf '\377\0\n\200'"]);
     assert_eq!(bytes.stdout, b"\xff\0\n\x80");
@@ -90,7 +104,10 @@ fn a_program_of_any_kind_runs_verbatim() {
     assert_eq!(code(&["sandbox", "exec", "demo", "--shell", "exit 3"]), Some(3));
     assert_eq!(code(&["sandbox", "exec", "demo", "--", "no-such-program"]), Some(127));
     assert_eq!(code(&["sandbox", "exec", "demo", "--timeout", "0.3", "--", "sleep", "60"]), Some(124));
-    assert_eq!(service.ok(&["sandbox", "exec", "demo", "--cwd", "/tmp", "--env", "A=b", "--shell", "pwd; echo $A"]), "/tmp\nb\n");
+    assert_eq!(
+        service.ok(&["sandbox", "exec", "demo", "--cwd", "/tmp", "--env", "A=b", "--shell", "pwd; echo $A"]),
+        "/tmp\nb\n"
+    );
     assert_eq!(service.shell("demo", "pwd; id -u; echo $HOME"), "/workspace\n0\n/root\n");
 }
 

@@ -11,7 +11,7 @@ use super::extents::{Extent, slice};
 use super::files::Files;
 use super::multipart::{self, Part};
 use super::pins::{PinnedFiles, pin};
-use super::read::{BodyReader, find_pinned, in_snapshot, inline_bytes, stream_body};
+use super::read::{BodyReader, find_pinned, in_pinning_snapshot, inline_bytes, stream_body};
 use super::readers::blocking;
 use super::receive::receive_file;
 use super::rows::{StoredBody, find_bucket};
@@ -43,7 +43,8 @@ pub(super) async fn copy_part(
     let length = range.end.saturating_sub(range.start);
     let (files, bucket) = (Arc::clone(&inner.files), target.bucket.clone());
     let find = move |connection: &Connection| {
-        in_snapshot(connection, |connection| find(connection, &files, &bucket, &source, &range))
+        let find = |connection: &Connection| find(connection, &files, &bucket, &source, &range);
+        in_pinning_snapshot(connection, &files, find)
     };
     let body = match inner.readers.read(find).await? {
         Source::Bytes(bytes) => Body::Bytes(bytes),

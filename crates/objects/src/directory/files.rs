@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::failure::io_failure;
@@ -56,6 +57,8 @@ impl FileId {
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
+    /// Whether a directory was made in `root` since it was last synced.
+    unsynced: AtomicBool,
     /// Ids that the index has registered as pending and no file uses yet.
     reserved: Mutex<Vec<FileId>>,
     /// Ids whose files are gone; the next commit forgets that they were pending.
@@ -73,6 +76,7 @@ impl Files {
         let settled = Arc::default();
         let files = Self {
             root: root.to_owned(),
+            unsynced: AtomicBool::new(true),
             reserved: Mutex::default(),
             settled: Arc::clone(&settled),
             unwanted,
@@ -127,6 +131,11 @@ impl Files {
         let mut directories: Vec<String> = ids.map(FileId::directory).collect();
         directories.sort_unstable();
         directories.dedup();
+        if !directories.is_empty() && self.unsynced.swap(false, Ordering::SeqCst) {
+            sync_directory(&self.root)
+                .map_err(io_failure)
+                .inspect_err(|_| self.unsynced.store(true, Ordering::SeqCst))?;
+        }
         directories.iter().try_for_each(|name| sync_directory(&self.root.join(name))).map_err(io_failure)
     }
 
@@ -152,8 +161,9 @@ impl Files {
     }
 
     fn make_fan_out(&self, id: FileId) -> io::Result<()> {
-        make_directory(&self.root.join(id.directory()))?;
-        sync_directory(&self.root)
+        // Before the directory can be seen: whoever commits a file in it finds the mark.
+        self.unsynced.store(true, Ordering::SeqCst);
+        make_directory(&self.root.join(id.directory()))
     }
 }
 

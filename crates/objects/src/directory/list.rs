@@ -102,9 +102,16 @@ fn decode_token(token: &str) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::ops::Bound;
+
+    use proptest::prelude::*;
+    use rusqlite::StatementStatus;
+
     use super::super::index::create_tables;
     use super::*;
-    use rusqlite::StatementStatus;
+    use crate::ETag;
+    use crate::listing::fill_page;
 
     const BUCKET: BucketId = BucketId(1);
 
@@ -158,5 +165,67 @@ mod tests {
         }
         assert_eq!(keys.len(), 100_000);
         assert!(keys.is_sorted());
+    }
+
+    /// All pages, each as its keys and common prefixes, by this listing and by the one over any ordered source.
+    fn pages(
+        keys: &BTreeSet<Vec<u8>>,
+        request: &ListRequest,
+        list: impl Fn(&ListRequest) -> Result<ListPage>,
+    ) -> Vec<Page> {
+        let (mut request, mut pages) = (request.clone(), Vec::new());
+        while pages.len() <= keys.len() {
+            let page = list(&request).expect("page");
+            let keys = page.objects.into_iter().map(|object| object.key.as_bytes().to_vec()).collect();
+            pages.push((keys, page.common_prefixes));
+            match page.next {
+                Some(next) => request.continuation = Some(next),
+                None => return pages,
+            }
+        }
+        panic!("the listing of {keys:?} does not end")
+    }
+
+    type Page = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+    fn by_model(keys: &BTreeSet<Vec<u8>>, request: &ListRequest) -> Result<ListPage> {
+        fill_page(request, |from| {
+            let found = keys.range::<[u8], _>((from, Bound::Unbounded)).next();
+            Ok(found.map(|key| ListedObject {
+                key: ObjectKey::new(key.clone()).expect("a key"),
+                size: 0,
+                etag: ETag(String::new()),
+                last_modified: std::time::SystemTime::UNIX_EPOCH,
+                metadata: None,
+            }))
+        })
+    }
+
+    fn word(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(
+            prop_oneof![Just(b'a'), Just(b'b'), Just(b'/'), Just(0), Just(0xff)],
+            length,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn listings_are_those_of_the_model(
+            keys in proptest::collection::btree_set(word(1..6), 0..30),
+            prefix in word(0..3),
+            delimiter in word(0..3),
+            start_after in word(0..4),
+            limit in 1_u32..7,
+        ) {
+            let connection = Connection::open_in_memory().expect("memory");
+            create_tables(&connection).expect("tables");
+            for key in &keys {
+                let sql = "INSERT INTO objects (bucket, key, size, etag, modified) VALUES (1, ?1, 0, '', 0)";
+                connection.execute(sql, [key]).expect("a row");
+            }
+            let request = ListRequest { prefix, delimiter, start_after, limit, ..ListRequest::default() };
+            let found = pages(&keys, &request, |request| list(&connection, BUCKET, request));
+            prop_assert_eq!(found, pages(&keys, &request, |request| by_model(&keys, request)));
+        }
     }
 }

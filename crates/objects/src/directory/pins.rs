@@ -8,8 +8,8 @@ use super::files::{FileId, Files};
 
 /// Which files are being read, and which of them go away afterwards.
 ///
-/// A reader looks into the index and pins what it found while it holds [`Pins::reading`]; [`Pins::doom`] runs
-/// after a commit and waits for such readers. So a file is either pinned before it is judged here, or the
+/// A reader takes a snapshot of the index and pins what it finds while it holds [`Pins::reading`]; [`Pins::doom`]
+/// runs after a commit and waits for such readers. So a file is either pinned before it is judged here, or the
 /// reader looked later and no longer found it in the index.
 #[derive(Debug, Default)]
 pub(super) struct Pins {

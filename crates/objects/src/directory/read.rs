@@ -13,8 +13,8 @@ use super::extents::{Extent, slice};
 use super::files::Files;
 use super::pins::{PinnedFiles, pin};
 use super::readers::blocking;
-use super::rows::{BucketId, ObjectRow, StoredBody, require_object};
-use crate::{ByteRange, ByteStream, Error, GetRequest, ObjectInfo, ObjectKey, Result};
+use super::rows::{BucketId, ObjectRow, StoredBody, find_bucket, require_object};
+use crate::{BucketName, ByteRange, ByteStream, Error, GetRequest, ObjectInfo, ObjectKey, Result};
 
 /// Bytes read at once; what a slow receiver costs in memory.
 const CHUNK: u64 = 256 * 1024;
@@ -28,14 +28,24 @@ pub(super) fn in_snapshot<T>(
     read(&snapshot)
 }
 
-/// Finds an object and keeps its files on disk.
+/// As [`in_snapshot`], for reads that pin files: the guard must be older than the state that is read, or a file
+/// could be deleted between the two.
+pub(super) fn in_pinning_snapshot<T>(
+    connection: &Connection,
+    files: &Files,
+    read: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let _looking = files.pins.reading();
+    in_snapshot(connection, read)
+}
+
+/// Finds an object and keeps its files on disk; only inside of [`in_pinning_snapshot`].
 pub(super) fn find_pinned(
     connection: &Connection,
     files: &Arc<Files>,
     bucket: BucketId,
     key: &ObjectKey,
 ) -> Result<(ObjectRow, PinnedFiles)> {
-    let _looking = files.pins.reading();
     let row = require_object(connection, bucket, key)?;
     let pinned = pin(files, row.body.extents());
     Ok((row, pinned))
@@ -60,20 +70,32 @@ impl Opened {
 pub(super) fn open(
     connection: &Connection,
     files: &Arc<Files>,
-    bucket: BucketId,
+    bucket: &BucketName,
     request: &GetRequest,
 ) -> Result<Opened> {
+    let find = |connection: &Connection| find_opened(connection, files, bucket, request);
+    let mut opened = in_pinning_snapshot(connection, files, find)?;
+    if opened.first.is_none() {
+        opened.first = opened.rest.next_chunk()?;
+    }
+    Ok(opened)
+}
+
+fn find_opened(
+    connection: &Connection,
+    files: &Arc<Files>,
+    bucket: &BucketName,
+    request: &GetRequest,
+) -> Result<Opened> {
+    let bucket = find_bucket(connection, bucket)?;
     let (row, pinned) = find_pinned(connection, files, bucket, &request.key)?;
     request.conditions.check(&row.info)?;
     let range = ByteRange::resolve_optional(request.range, row.info.size)?;
-    let (first, rest) = match row.body {
-        StoredBody::Inline(id) => (Some(inline_bytes(connection, id, &range)?), BodyReader::new(&[], pinned)),
-        StoredBody::Extents(extents) => {
-            let mut rest = BodyReader::new(&slice(&extents, &range), pinned);
-            (rest.next_chunk()?, rest)
-        }
+    let (first, pieces) = match row.body {
+        StoredBody::Inline(id) => (Some(inline_bytes(connection, id, &range)?), Vec::new()),
+        StoredBody::Extents(extents) => (None, slice(&extents, &range)),
     };
-    Ok(Opened { info: row.info, range, first, rest })
+    Ok(Opened { info: row.info, range, first, rest: BodyReader::new(&pieces, pinned) })
 }
 
 /// The bytes of a body that is kept in the index.

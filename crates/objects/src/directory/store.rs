@@ -112,8 +112,9 @@ impl ObjectStore for DirectoryStore {
 
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
         let files = Arc::clone(&self.inner.files);
-        let open = move |connection: &Connection, bucket| read::open(connection, &files, bucket, &request);
-        let opened = self.read(open).await?;
+        let name = self.name.clone();
+        let open = move |connection: &Connection| read::open(connection, &files, &name, &request);
+        let opened = self.inner.readers.read(open).await?;
         Ok(GetResponse { info: opened.info.clone(), range: opened.range.clone(), body: opened.into_stream() })
     }
 

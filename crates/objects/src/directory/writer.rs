@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::change::Change;
 use super::failure::{closed, io_failure};
-use super::files::{FileId, Files};
+use super::files::{FileId, Files, NewFile};
 use super::index;
 use super::reserve::Reserve;
 use crate::{Error, Result};
@@ -66,8 +66,9 @@ impl Writer {
             let new_files = change.published;
             let failure = outcome.as_ref().err().cloned();
             let finish = Box::new(move |committed: Result<()>| {
-                if committed.is_ok() {
-                    new_files.into_iter().for_each(super::files::NewFile::keep);
+                // After an I/O error nobody knows whether the commit is on the disk; the next start finds out.
+                if !matches!(committed, Err(Error::NoSpace)) {
+                    new_files.into_iter().for_each(NewFile::keep);
                 }
                 // The caller may have gone away; what it asked for is done all the same.
                 let _ = reply.send(committed.and(outcome));

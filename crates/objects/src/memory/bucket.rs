@@ -10,9 +10,10 @@ use crate::memory::objects::{Content, StoredObject};
 use crate::memory::state::{BucketState, State};
 use crate::memory::uploads::{PendingUpload, check_number};
 use crate::{
-    Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome,
-    ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MetadataDirective, ObjectInfo, ObjectKey,
-    ObjectStore, PartInfo, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
+    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MetadataDirective,
+    ObjectInfo, ObjectKey, ObjectStore, PartInfo, PutRequest, PutResponse, Result, Upload, UploadInfo,
+    WriteConditions,
 };
 
 #[derive(Debug)]
@@ -37,7 +38,12 @@ impl MemoryBucket {
         Ok(object)
     }
 
-    fn publish(&self, key: &ObjectKey, object: StoredObject, conditions: &WriteConditions) -> Result<PutResponse> {
+    fn publish(
+        &self,
+        key: &ObjectKey,
+        object: StoredObject,
+        conditions: &WriteConditions,
+    ) -> Result<PutResponse> {
         let response =
             PutResponse { etag: object.info.etag.clone(), last_modified: Some(object.info.last_modified) };
         self.with(|bucket| bucket.publish(key, object, conditions))?;
@@ -145,8 +151,10 @@ impl ObjectStore for MemoryBucket {
         let minimum = self.state.settings.minimum_part_bytes;
         self.with(|bucket| {
             let object = bucket.upload(upload)?.assemble(parts, minimum)?;
-            let response =
-                PutResponse { etag: object.info.etag.clone(), last_modified: Some(object.info.last_modified) };
+            let response = PutResponse {
+                etag: object.info.etag.clone(),
+                last_modified: Some(object.info.last_modified),
+            };
             bucket.publish(&upload.key, object, &conditions)?;
             bucket.uploads.remove(&upload.id);
             Ok(response)
@@ -168,7 +176,8 @@ impl ObjectStore for MemoryBucket {
 
     async fn list_uploads(&self, prefix: &[u8]) -> Result<Vec<UploadInfo>> {
         self.with(|bucket| {
-            let matching = bucket.uploads.iter().filter(|(_, pending)| pending.key.as_bytes().starts_with(prefix));
+            let matching =
+                bucket.uploads.iter().filter(|(_, pending)| pending.key.as_bytes().starts_with(prefix));
             let mut uploads: Vec<UploadInfo> = matching
                 .map(|(id, pending)| UploadInfo {
                     upload: Upload { key: pending.key.clone(), id: id.clone() },

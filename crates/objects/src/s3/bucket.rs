@@ -14,9 +14,10 @@ use super::actions::{Made, delete_many, list, uploads};
 use super::transport::Transport;
 use super::{headers, xml};
 use crate::{
-    Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome,
-    ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MetadataDirective, ObjectInfo, ObjectKey, ObjectStore,
-    PartInfo, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
+    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MetadataDirective,
+    ObjectInfo, ObjectKey, ObjectStore, PartInfo, PutRequest, PutResponse, Result, Upload, UploadInfo,
+    WriteConditions,
 };
 
 /// Deletions at once where the server has no DeleteObjects, or a key does not fit XML.
@@ -137,13 +138,15 @@ impl ObjectStore for S3Bucket {
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Upload> {
-        let action = self.object(Method::POST, &request.key).query("uploads", b"").metadata(&request.metadata)?;
+        let action =
+            self.object(Method::POST, &request.key).query("uploads", b"").metadata(&request.metadata)?;
         let id = uploads::parse_created(&self.transport.document(action).await?.1)?;
         Ok(Upload { key: request.key, id })
     }
 
     async fn upload_part(&self, upload: &Upload, number: u32, body: Body) -> Result<ETag> {
-        let action = self.upload(Method::PUT, upload).query("partNumber", number.to_string().as_bytes()).body(body);
+        let action =
+            self.upload(Method::PUT, upload).query("partNumber", number.to_string().as_bytes()).body(body);
         let headers = of_upload(upload, self.transport.headers(action).await)?;
         headers::etag(&headers).ok_or_else(no_etag)
     }

@@ -34,7 +34,10 @@ pub(super) fn error(head: &Head, status: StatusCode, headers: &HeaderMap, body: 
 fn wrong_region(document: &ErrorDocument, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     let about_region = matches!(
         document.code.as_str(),
-        "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException"
+        "AuthorizationHeaderMalformed"
+            | "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "IllegalLocationConstraintException"
     );
     if !about_region && status != StatusCode::MOVED_PERMANENTLY {
         return None;
@@ -50,15 +53,19 @@ fn from_code(head: &Head, document: &ErrorDocument) -> Option<Error> {
         "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => Error::BucketExists { bucket: bucket(head) },
         "BucketNotEmpty" => Error::BucketNotEmpty { bucket: bucket(head) },
         "NoSuchUpload" => Error::NoSuchUpload { upload: String::new() },
-        "InvalidPart" | "InvalidPartOrder" => Error::InvalidPart { number: document.part_number.unwrap_or(0) },
+        "InvalidPart" | "InvalidPartOrder" => {
+            Error::InvalidPart { number: document.part_number.unwrap_or(0) }
+        }
         "EntityTooSmall" => Error::PartTooSmall { number: document.part_number.unwrap_or(0) },
         "EntityTooLarge" => Error::TooLarge,
         "PreconditionFailed" | "ConditionalRequestConflict" => Error::PreconditionFailed,
         "InvalidRange" => Error::InvalidRange { size: None },
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Error::AccessDenied,
-        "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "ExpiredToken" | "InvalidToken" | "RequestTimeTooSkewed" => {
-            Error::InvalidCredentials { code: document.code.clone() }
-        }
+        "SignatureDoesNotMatch"
+        | "InvalidAccessKeyId"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "RequestTimeTooSkewed" => Error::InvalidCredentials { code: document.code.clone() },
         "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" => {
             Error::Corrupt { what: document.code.clone() }
         }

@@ -9,8 +9,8 @@ use http::header::{
 };
 
 use super::action::Action;
-use crate::{Conditions, CopySource, ETag, Error, ObjectInfo, ObjectMetadata, Result, WriteConditions};
 use crate::{BucketName, sigv4::encode_path};
+use crate::{Conditions, CopySource, ETag, Error, ObjectInfo, ObjectMetadata, Result, WriteConditions};
 
 const USER: &str = "x-amz-meta-";
 
@@ -27,7 +27,9 @@ pub(super) fn object_info(headers: &HeaderMap) -> Result<ObjectInfo> {
     Ok(ObjectInfo {
         size: total.or_else(length).ok_or_else(|| damaged("the answer has no length"))?,
         etag: etag(headers).ok_or_else(|| damaged("the answer has no ETag"))?,
-        last_modified: text(headers, &LAST_MODIFIED).and_then(|date| parse_date(&date)).unwrap_or(SystemTime::UNIX_EPOCH),
+        last_modified: text(headers, &LAST_MODIFIED)
+            .and_then(|date| parse_date(&date))
+            .unwrap_or(SystemTime::UNIX_EPOCH),
         metadata: metadata(headers),
     })
 }

@@ -51,9 +51,13 @@ impl Quirks {
                 copies_parts: true,
                 deletes_many: true,
             },
-            Some(Provider::R2) => Self { style: path, equal_parts: true, copies_parts: true, deletes_many: true },
+            Some(Provider::R2) => {
+                Self { style: path, equal_parts: true, copies_parts: true, deletes_many: true }
+            }
             // https://cloud.google.com/storage/docs/interoperability
-            Some(Provider::Gcs) => Self { style: path, equal_parts: false, copies_parts: false, deletes_many: false },
+            Some(Provider::Gcs) => {
+                Self { style: path, equal_parts: false, copies_parts: false, deletes_many: false }
+            }
             None => Self { style: path, equal_parts: false, copies_parts: true, deletes_many: true },
         }
     }

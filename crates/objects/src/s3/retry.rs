@@ -33,7 +33,9 @@ impl Budget {
 
     /// Whether one more retry may be made.
     pub(super) fn take(&self) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= COST).then(|| left - COST)).is_ok()
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left >= COST).then(|| left - COST))
+            .is_ok()
     }
 }
 

@@ -66,7 +66,10 @@ enum Try {
 impl Transport {
     pub(super) fn new(settings: S3Settings) -> Result<Self> {
         let S3Settings { endpoint, region, style, provider, credentials } = settings;
-        if !matches!(endpoint.scheme(), "http" | "https") || endpoint.host_str().is_none() || endpoint.path() != "/" {
+        if !matches!(endpoint.scheme(), "http" | "https")
+            || endpoint.host_str().is_none()
+            || endpoint.path() != "/"
+        {
             return Err(Error::Unsupported { what: "an endpoint that is not http(s)://HOST[:PORT]" });
         }
         let quirks = Quirks::of(provider.or_else(|| Provider::of(&endpoint)));
@@ -178,7 +181,10 @@ impl Transport {
         let mut request = Request::builder().method(head.method.clone()).uri(uri).body(()).map_err(unfit)?;
         *request.headers_mut() = head.headers.clone();
         let headers = request.headers_mut();
-        headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| Error::Unsupported { what: "this host name" })?);
+        headers.insert(
+            HOST,
+            HeaderValue::from_str(&host).map_err(|_| Error::Unsupported { what: "this host name" })?,
+        );
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("sandkeep/", env!("CARGO_PKG_VERSION"))));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         let (mut parts, ()) = request.into_parts();
@@ -254,7 +260,10 @@ fn request_body(body: Body) -> RequestBody {
     }
 }
 
-async fn in_time<F: Future>(limit: Duration, future: F) -> std::result::Result<F::Output, tokio::time::error::Elapsed> {
+async fn in_time<F: Future>(
+    limit: Duration,
+    future: F,
+) -> std::result::Result<F::Output, tokio::time::error::Elapsed> {
     tokio::time::timeout(limit, future).await
 }
 
@@ -275,7 +284,8 @@ fn pool() -> Client<HttpsConnector<HttpConnector>, RequestBody> {
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.set_keepalive(Some(Duration::from_secs(60)));
-    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
+    let https =
+        HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE_CONNECTIONS)

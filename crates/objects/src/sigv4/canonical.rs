@@ -42,7 +42,8 @@ pub fn canonical_path(raw_path: &str) -> String {
 /// The query as it must be signed: encoded again and sorted, without `X-Amz-Signature`.
 pub fn canonical_query(raw_query: &str) -> String {
     let decoded = decode_query(raw_query).into_iter().filter(|(name, _)| name != b"X-Amz-Signature");
-    let mut pairs: Vec<_> = decoded.map(|(name, value)| (encode_query(&name), encode_query(&value))).collect();
+    let mut pairs: Vec<_> =
+        decoded.map(|(name, value)| (encode_query(&name), encode_query(&value))).collect();
     pairs.sort();
     let joined: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     joined.join("&")

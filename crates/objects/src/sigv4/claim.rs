@@ -112,14 +112,16 @@ impl Claim {
     }
 
     fn from_query(fields: &[(String, String)], request: &SignedRequest<'_>) -> Result<Self, VerifyError> {
-        let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let field =
+            |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let needed = |name: &str, what| field(name).ok_or(VerifyError::MalformedQuery { what });
         let wrong = |what| VerifyError::MalformedQuery { what };
         if needed("X-Amz-Algorithm", "X-Amz-Algorithm is missing")? != ALGORITHM {
             return Err(wrong("X-Amz-Algorithm is not AWS4-HMAC-SHA256"));
         }
         let credential = needed("X-Amz-Credential", "X-Amz-Credential is missing")?;
-        let (access_key_id, scope) = split_credential(credential).ok_or(wrong("X-Amz-Credential is malformed"))?;
+        let (access_key_id, scope) =
+            split_credential(credential).ok_or(wrong("X-Amz-Credential is malformed"))?;
         let date = needed("X-Amz-Date", "X-Amz-Date is missing")?;
         let expires = needed("X-Amz-Expires", "X-Amz-Expires is missing")?.parse::<u64>().ok();
         let expires = expires.filter(|&seconds| (1..=MAX_EXPIRES).contains(&seconds));
@@ -159,7 +161,8 @@ fn presigned_fields(raw_query: &str) -> Vec<(String, String)> {
     let pairs = decode_query(raw_query).into_iter();
     let fields = pairs.filter_map(|(name, value)| Some((text(name)?, text(value)?)));
     let fields: Vec<_> = fields.filter(|(name, _)| name.starts_with("X-Amz-")).collect();
-    let signs = |(name, _): &(String, String)| ["X-Amz-Algorithm", "X-Amz-Signature"].contains(&name.as_str());
+    let signs =
+        |(name, _): &(String, String)| ["X-Amz-Algorithm", "X-Amz-Signature"].contains(&name.as_str());
     if fields.iter().any(signs) { fields } else { Vec::new() }
 }
 
@@ -177,7 +180,9 @@ fn split_names(text: &str) -> Vec<String> {
 fn header_timestamp(request: &SignedRequest<'_>) -> Result<Timestamp, VerifyError> {
     let found = match request.header("x-amz-date") {
         Some(text) => Timestamp::parse(text),
-        None => request.header("date").and_then(|text| Timestamp::parse(text).or_else(|| Timestamp::parse_http_date(text))),
+        None => request
+            .header("date")
+            .and_then(|text| Timestamp::parse(text).or_else(|| Timestamp::parse_http_date(text))),
     };
     found.ok_or(VerifyError::MissingDate)
 }

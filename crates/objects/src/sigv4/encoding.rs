@@ -24,7 +24,10 @@ pub fn decode_path(text: &str) -> Vec<u8> {
 /// Decodes a query into names and values, in the order in which they stand. A `+` is a space.
 pub fn decode_query(raw_query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let pairs = raw_query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (decode_word(n), decode_word(v))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(n, v)| (decode_word(n), decode_word(v)))
+        .collect()
 }
 
 fn decode_word(text: &str) -> Vec<u8> {

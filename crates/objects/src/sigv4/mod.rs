@@ -28,9 +28,9 @@ mod canonical;
 mod chunks;
 mod claim;
 mod encoding;
-mod error;
 mod key;
 mod payload;
+mod refusal;
 mod scope;
 mod sign;
 mod verify;
@@ -39,9 +39,9 @@ pub use canonical::{canonical_path, canonical_query, canonical_request, string_t
 pub use chunks::ChunkSigner;
 pub use claim::{Claim, ClaimKind, SignedRequest};
 pub use encoding::{decode_path, decode_query, encode_path, encode_query};
-pub use error::VerifyError;
 pub use key::{Signature, SigningKey};
 pub use payload::PayloadHash;
+pub use refusal::VerifyError;
 pub use scope::{Scope, Timestamp};
 pub use sign::Signer;
 

@@ -32,7 +32,9 @@ impl Timestamp {
 
     /// The time.
     pub fn time(&self) -> SystemTime {
-        self.instant().and_then(|instant| SystemTime::try_from(instant).ok()).unwrap_or(SystemTime::UNIX_EPOCH)
+        self.instant()
+            .and_then(|instant| SystemTime::try_from(instant).ok())
+            .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// The day as `20260131`.

@@ -106,7 +106,10 @@ impl Signer {
     fn authorization(&self, scope: &Scope, signed_headers: &[String], signature: &Signature) -> String {
         let names = signed_headers.join(";");
         let id = &self.credentials.access_key_id.0;
-        format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={}", signature.as_str())
+        format!(
+            "{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={}",
+            signature.as_str()
+        )
     }
 
     fn presigned_parameters(&self, scope: &Scope, timestamp: &Timestamp, expires: Duration) -> String {
@@ -138,7 +141,8 @@ impl Signer {
 
 fn signed_headers(request: &Parts) -> Vec<String> {
     let names = request.headers.keys().map(HeaderName::as_str);
-    let mut signed: Vec<String> = names.filter(|name| !NEVER_SIGNED.contains(name)).map(str::to_owned).collect();
+    let mut signed: Vec<String> =
+        names.filter(|name| !NEVER_SIGNED.contains(name)).map(str::to_owned).collect();
     signed.sort();
     signed
 }

@@ -22,7 +22,11 @@ impl Claim {
 
     /// Checks the signature with the secret of [`Self::access_key_id`], and that nothing that matters is unsigned.
     /// Returns what checks the chunks of a streaming body.
-    pub fn verify(&self, request: &SignedRequest<'_>, secret: &SecretKey) -> Result<ChunkSigner, VerifyError> {
+    pub fn verify(
+        &self,
+        request: &SignedRequest<'_>,
+        secret: &SecretKey,
+    ) -> Result<ChunkSigner, VerifyError> {
         self.check_signed_headers(request)?;
         self.verify_with_key(request, SigningKey::derive(secret, &self.scope))
     }

@@ -90,7 +90,8 @@ fn the_header_examples_of_aws_sign_and_verify() {
 #[test]
 fn the_presigned_example_of_aws_signs_and_verifies() {
     let signer = Signer::new(credentials(), "us-east-1");
-    let query = signer.presign(&http::Method::GET, HOST.1, "/test.txt", "", Duration::from_secs(86_400), day());
+    let query =
+        signer.presign(&http::Method::GET, HOST.1, "/test.txt", "", Duration::from_secs(86_400), day());
     let expected = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
     assert!(query.ends_with(&format!("X-Amz-Signature={expected}")), "{query}");
 
@@ -142,7 +143,6 @@ fn the_trailer_example_of_aws_signs() {
         ("content-encoding", "aws-chunked"),
         ("x-amz-decoded-content-length", "66560"),
         ("x-amz-trailer", "x-amz-checksum-crc32c"),
-        ("content-length", "66824"),
     ];
     let (parts, mut chunks) =
         signed("PUT", "/examplebucket/chunkObject.txt", &headers, &PayloadHash::SignedChunksTrailer);
@@ -175,14 +175,26 @@ fn a_change_on_the_way_is_refused() {
     };
     let code = |error: VerifyError| (error.status(), error.code());
     assert_eq!(code(refused(|parts| parts.method = http::Method::DELETE)), (403, "SignatureDoesNotMatch"));
-    assert_eq!(code(refused(|parts| parts.uri = "/a%20b%2Bd?x=1".parse().unwrap())), (403, "SignatureDoesNotMatch"));
-    assert_eq!(code(refused(|parts| parts.uri = "/a%20b%2Bc?x=2".parse().unwrap())), (403, "SignatureDoesNotMatch"));
-    assert_eq!(code(refused(|parts| parts.uri = "/a%20b%2Bc?x=1&y".parse().unwrap())), (403, "SignatureDoesNotMatch"));
+    assert_eq!(
+        code(refused(|parts| parts.uri = "/a%20b%2Bd?x=1".parse().unwrap())),
+        (403, "SignatureDoesNotMatch")
+    );
+    assert_eq!(
+        code(refused(|parts| parts.uri = "/a%20b%2Bc?x=2".parse().unwrap())),
+        (403, "SignatureDoesNotMatch")
+    );
+    assert_eq!(
+        code(refused(|parts| parts.uri = "/a%20b%2Bc?x=1&y".parse().unwrap())),
+        (403, "SignatureDoesNotMatch")
+    );
     assert_eq!(code(refused(insert("x-amz-copy-source", "/a/c"))), (403, "SignatureDoesNotMatch"));
     assert_eq!(code(refused(insert("x-amz-acl", "public-read"))), (403, "AccessDenied"));
     assert_eq!(code(refused(insert("x-amz-date", "20130524T002000Z"))), (403, "RequestTimeTooSkewed"));
     assert_eq!(code(refused(insert("x-amz-date", "20130524T000001Z"))), (403, "SignatureDoesNotMatch"));
-    assert_eq!(code(refused(insert("x-amz-date", "20130525T000001Z"))), (400, "AuthorizationHeaderMalformed"));
+    assert_eq!(
+        code(refused(insert("x-amz-date", "20130525T000001Z"))),
+        (400, "AuthorizationHeaderMalformed")
+    );
     assert_eq!(code(refused(insert("x-amz-date", "yesterday"))), (403, "AccessDenied"));
     assert_eq!(code(refused(insert("x-amz-content-sha256", "zz"))), (400, "InvalidArgument"));
     assert_eq!(code(refused(insert("authorization", "Basic eDp5"))), (400, "AuthorizationHeaderMalformed"));
@@ -196,7 +208,9 @@ fn a_change_on_the_way_is_refused() {
 /// The same object, spelled as other clients do.
 #[test]
 fn equivalent_spellings_of_a_path_verify() {
-    for (signed_as, sent_as) in [("/a%28b%29/%C3%A9", "/a(b)/%c3%a9"), ("/a//b/../c", "/a//b/../c"), ("/a=b", "/a%3Db")] {
+    for (signed_as, sent_as) in
+        [("/a%28b%29/%C3%A9", "/a(b)/%c3%a9"), ("/a//b/../c", "/a//b/../c"), ("/a=b", "/a%3Db")]
+    {
         let (mut parts, _) = signed("GET", signed_as, &[HOST], &PayloadHash::Unsigned);
         parts.uri = sent_as.parse().unwrap();
         verify(&parts).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
 };
-use sandkeep_sandboxes::{Detach, Error, Placement, Sandbox, SandboxSpec};
+use sandkeep_sandboxes::{Detach, Error, Features, Placement, Runtime, Sandbox, SandboxSpec};
 
 use crate::world::{World, code, run, sh, shell, until};
 
@@ -130,13 +130,28 @@ async fn hostile_paths_stay_inside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_leaves_no_gap() {
     let world = World::new().await;
+    replace_while_someone_looks(&world, "/workspace/mnt/b/bucket").await;
+}
+
+/// As on kernels before 6.5. There the mounts below are away for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_mounting_beneath_there_is_no_gap_either() {
+    let mut world = World::new().await;
+    let features = Features { mount_beneath: false, ..world.runtime().features().clone() };
+    world.runtime = Some(Runtime::start_with(world.settings(), features).await.unwrap());
+    replace_while_someone_looks(&world, "/workspace/file").await;
+}
+
+async fn replace_while_someone_looks(world: &World, other: &str) {
     let sandbox = world.sandbox().await;
     sandbox.attach(tmpfs(&sandbox, "file"), "/workspace", Placement::Replace).await.unwrap();
     sandbox.attach(tmpfs(&sandbox, "bucket"), "/workspace/mnt/b", Placement::OnTop).await.unwrap();
-    let watcher = "import os\nn = 0\nwhile not os.path.exists('/tmp/stop'):\n  os.stat('/workspace/file'); \
-                   os.stat('/workspace/mnt/b/bucket'); n += 1\nprint('looked', n > 0)";
+    let watcher = format!(
+        "import os\nn = 0\nwhile not os.path.exists('/tmp/stop'):\n  os.stat('/workspace/file'); \
+                   os.stat('{other}'); n += 1\nprint('looked', n > 0)"
+    );
     let watching = tokio::spawn({
-        let (sandbox, watcher) = (sandbox.clone(), watcher.to_owned());
+        let (sandbox, watcher) = (sandbox.clone(), watcher);
         async move {
             let request = crate::world::argv(&[b"python3", b"-c", watcher.as_bytes()]);
             run(&sandbox, sandkeep_sandboxes::ExecRequest { cwd: Some("/".into()), ..request }).await
@@ -209,5 +224,30 @@ async fn mount_points_are_found_again_after_a_restart() {
     let sandbox = world.runtime().adopt().await.unwrap().pop().unwrap();
     assert!(sandbox.detach("/usr", Detach::Force, false).await.is_err());
     sandbox.detach("/data", Detach::Polite, false).await.unwrap();
+    sandbox.destroy().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_mount_refuses_writers_on_both_sides() {
+    let world = World::new().await;
+    let sandbox = world.sandbox().await;
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
+    fsconfig_create(&context).unwrap();
+    let flags = (FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY);
+    let mount = fsmount(&context, flags.0, flags.1).unwrap();
+    sandbox.attach(mount, "/data", Placement::OnTop).await.unwrap();
+    for path in ["/data/file", "/data/new/file"] {
+        match sandbox.write_file(path, "x".into()).await {
+            Err(Error::Path { source, .. }) => {
+                assert_eq!(source.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(run(&sandbox, shell("touch /data/x")).await.errors().ends_with("Read-only file system"));
+    match sandbox.attach(tmpfs(&sandbox, "a"), "/data/below", Placement::OnTop).await {
+        Err(Error::Path { source, .. }) => assert_eq!(source.raw_os_error(), Some(30)),
+        other => panic!("{other:?}"),
+    }
     sandbox.destroy().await.unwrap();
 }

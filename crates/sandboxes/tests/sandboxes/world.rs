@@ -93,6 +93,10 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         drop(self.runtime.take());
+        if self.remains().is_empty() {
+            let removed = std::fs::remove_dir_all(&self.directory);
+            return assert!(std::thread::panicking() || removed.is_ok(), "{removed:?}");
+        }
         let settings = self.settings();
         // On a thread, since a test may panic inside its own async runtime.
         let cleaner = std::thread::spawn(move || {

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::UnmountFlags;
@@ -12,6 +13,9 @@ use crate::{
     FileSystem, MountError, MountOptions, Mounted, Server, Session, Takeover, abort_connection, attach,
     connection_id, mount,
 };
+
+/// A connection that has not ended by then is held by an open file.
+const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A mount on a temporary directory; aborted and unmounted when dropped, also while a test panics.
 ///
@@ -61,12 +65,13 @@ impl TestMount {
         abort_connection(self.connection)
     }
 
-    /// Unmounts in order.
+    /// Unmounts; the connection ends once nobody has a file of it open. A process that another test forks holds our
+    /// descriptors until its exec, so a plain unmount would find the mount busy now and then.
     ///
     /// # Errors
-    /// It is busy.
+    /// It is not mounted.
     pub fn unmount(&self) -> Result<(), MountError> {
-        rustix::mount::unmount(&self.directory, UnmountFlags::empty())
+        rustix::mount::unmount(&self.directory, UnmountFlags::DETACH)
             .map_err(|error| MountError::Mount { step: "umount".to_owned(), source: error.into() })
     }
 
@@ -162,11 +167,17 @@ impl Served {
     /// Unmounts and waits until the filesystem has been told.
     ///
     /// # Errors
-    /// The directory is busy.
+    /// A file stays open.
     pub fn close(self) -> Result<(), MountError> {
         self.mount.unmount()?;
-        if let Some(runtime) = &self.runtime.0 {
-            runtime.block_on(self.session.ended());
+        let Some(runtime) = &self.runtime.0 else { return Ok(()) };
+        let ended = async { tokio::time::timeout(CLOSE_LIMIT, self.session.ended()).await };
+        if runtime.block_on(ended).is_err() {
+            self.mount.abort()?;
+            return Err(MountError::Mount {
+                step: "umount".to_owned(),
+                source: rustix::io::Errno::BUSY.into(),
+            });
         }
         Ok(())
     }

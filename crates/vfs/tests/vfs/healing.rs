@@ -118,3 +118,19 @@ fn draining_waits_for_what_was_read() {
     drop(held);
     runtime.shutdown_background();
 }
+#[test]
+fn zz_stress() {
+    if std::env::var("STRESS").is_err() {
+        return;
+    }
+    let held = Held::new();
+    let clients: Vec<_> = (0..6).map(|_| Client::start(held.mount.directory())).collect();
+    let mut serving = held.server(Takeover::Fresh, true);
+    for k in 0..400u64 {
+        std::thread::sleep(std::time::Duration::from_micros(3000 + k * 7919 % 15000));
+        serving.kill();
+        serving = held.server(Takeover::AfterCrash, true);
+    }
+    clients.iter().for_each(Client::round);
+    clients.into_iter().for_each(Client::finish);
+}

@@ -97,13 +97,17 @@ impl Reader<'_> {
     fn tail(&self, file: &File, (skip, length): (u32, u32)) -> Result<Piece> {
         let lost = ReadError::Damaged { what: "a file has no tail" };
         let (fragment, start) = file.fragment.ok_or(lost)?;
-        let skip = start.checked_add(skip).ok_or(ReadError::Damaged { what: "a file's tail is misplaced" })?;
+        let skip =
+            start.checked_add(skip).ok_or(ReadError::Damaged { what: "a file's tail is misplaced" })?;
         Ok(Piece::Data { extent: self.fragment(fragment)?, skip, length })
     }
 
     fn fragment(&self, index: u32) -> Result<Extent> {
         let archive = self.archive();
-        check(index < archive.superblock.fragment_count, "a file's tail is in a fragment that does not exist")?;
+        check(
+            index < archive.superblock.fragment_count,
+            "a file's tail is in a fragment that does not exist",
+        )?;
         let mut cursor = Cursor::new(self, &archive.fragments, u64::from(index) * FRAGMENT_ROW_BYTES as u64);
         let Fragment { start, size } = Fragment::decode(&cursor.array()?);
         let extent = self.extent(start, size, archive.superblock.block_bytes)?;

@@ -10,7 +10,8 @@ use super::superblock::place;
 use super::table::{Table, Walk};
 use super::xattr::XattrTables;
 use crate::squashfs::format::{
-    Codec, FRAGMENT_ROW_BYTES, METADATA_BLOCK_BYTES, Superblock, XATTR_HEADER_BYTES, XATTR_ROW_BYTES, read_u32, read_u64,
+    Codec, FRAGMENT_ROW_BYTES, METADATA_BLOCK_BYTES, Superblock, XATTR_HEADER_BYTES, XATTR_ROW_BYTES,
+    read_u32, read_u64,
 };
 
 /// Without an export table the places of all inodes are kept in memory: 8 bytes each.
@@ -57,7 +58,16 @@ impl Opening {
     pub(crate) fn new((superblock, codec): (Superblock, Codec)) -> Self {
         let inodes = Walk::new(superblock.inode_table);
         let directories = Walk::new(superblock.directory_table);
-        Self { superblock, codec, indexed: None, inodes, directories, pairs: None, ids: Vec::new(), scan: Scan::default() }
+        Self {
+            superblock,
+            codec,
+            indexed: None,
+            inodes,
+            directories,
+            pairs: None,
+            ids: Vec::new(),
+            scan: Scan::default(),
+        }
     }
 
     /// Goes on until the archive can be opened or bytes are missing; what was found is kept.
@@ -117,15 +127,25 @@ struct XattrIndex {
 impl Indexed {
     fn read(superblock: &Superblock, source: &dyn Source) -> Result<Self> {
         let table = |index, entries: u32, entry_bytes| {
-            read_index(superblock, source, index, u64::from(entries) * entry_bytes, superblock.directory_table..index)
+            read_index(
+                superblock,
+                source,
+                index,
+                u64::from(entries) * entry_bytes,
+                superblock.directory_table..index,
+            )
         };
         let fragments = match superblock.fragment_count {
             0 => Table::default(),
             entries => table(superblock.fragment_table, entries, FRAGMENT_ROW_BYTES as u64)?,
         };
-        let exports = place(superblock.export_table).map(|index| table(index, superblock.inode_count, 8)).transpose()?;
+        let exports = place(superblock.export_table)
+            .map(|index| table(index, superblock.inode_count, 8))
+            .transpose()?;
         let ids = table(superblock.id_table, superblock.id_count.into(), 4)?;
-        let xattrs = place(superblock.xattr_table).map(|header| XattrIndex::read(superblock, source, header)).transpose()?;
+        let xattrs = place(superblock.xattr_table)
+            .map(|header| XattrIndex::read(superblock, source, header))
+            .transpose()?;
         Ok(Self { fragments, exports, ids, xattrs: xattrs.flatten() })
     }
 
@@ -143,8 +163,17 @@ impl XattrIndex {
         if count == 0 {
             return Ok(None);
         }
-        check((superblock.id_table..header).contains(&pairs), "the table of extended attributes is misplaced")?;
-        let ids = read_index(superblock, source, header + XATTR_HEADER_BYTES as u64, u64::from(count) * XATTR_ROW_BYTES as u64, pairs..header)?;
+        check(
+            (superblock.id_table..header).contains(&pairs),
+            "the table of extended attributes is misplaced",
+        )?;
+        let ids = read_index(
+            superblock,
+            source,
+            header + XATTR_HEADER_BYTES as u64,
+            u64::from(count) * XATTR_ROW_BYTES as u64,
+            pairs..header,
+        )?;
         let pairs_end = ids.first().unwrap_or(header);
         Ok(Some(Self { ids, count, pairs, pairs_end }))
     }
@@ -195,7 +224,10 @@ impl Scan {
     fn advance(&mut self, blocks: &Direct<'_>, table: &Table, superblock: &Superblock) -> Result<()> {
         let possible = table.limit() / MIN_INODE;
         check(u64::from(superblock.inode_count) <= possible, "it has fewer inodes than it says")?;
-        check(superblock.inode_count <= MAX_UNEXPORTED, "it has too many inodes for an archive without export table")?;
+        check(
+            superblock.inode_count <= MAX_UNEXPORTED,
+            "it has too many inodes for an archive without export table",
+        )?;
         let mut cursor = Cursor::new(blocks, table, self.next);
         while self.found < superblock.inode_count {
             let address = cursor.address();

@@ -107,6 +107,9 @@ impl<'a> Reader<'a> {
     }
 
     fn parse(&self, address: u64) -> Result<Inode> {
-        Inode::parse(&mut Cursor::new(self, &self.archive.inodes, address), self.archive.superblock.block_bytes)
+        Inode::parse(
+            &mut Cursor::new(self, &self.archive.inodes, address),
+            self.archive.superblock.block_bytes,
+        )
     }
 }

@@ -52,7 +52,9 @@ impl Table {
         let position = self.first().and_then(|first| first.checked_add(reference.block));
         let number = position.and_then(|position| self.positions.binary_search(&position).ok());
         match number {
-            Some(number) if within < METADATA_BLOCK_BYTES as u64 => Ok(number as u64 * METADATA_BLOCK_BYTES as u64 + within),
+            Some(number) if within < METADATA_BLOCK_BYTES as u64 => {
+                Ok(number as u64 * METADATA_BLOCK_BYTES as u64 + within)
+            }
             _ => damaged("a reference does not point to a metadata block"),
         }
     }
@@ -94,7 +96,10 @@ impl Walk {
         while self.next < end {
             let (stored, _) = stored_length(source, self.next)?;
             let after = self.next + HEADER + stored;
-            check(after == end || (after < end && stored >= MIN_STORED), "a metadata block has an impossible length")?;
+            check(
+                after == end || (after < end && stored >= MIN_STORED),
+                "a metadata block has an impossible length",
+            )?;
             self.positions.push(self.next);
             self.next = after;
         }

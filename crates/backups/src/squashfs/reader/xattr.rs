@@ -9,7 +9,9 @@ use super::cursor::Cursor;
 use super::failure::{Result, check, damaged};
 use super::reader::Reader;
 use super::table::Table;
-use crate::squashfs::format::{MetadataRef, XATTR_PREFIXES, XATTR_ROW_BYTES, XATTR_VALUE_ELSEWHERE, XattrRow};
+use crate::squashfs::format::{
+    MetadataRef, XATTR_PREFIXES, XATTR_ROW_BYTES, XATTR_VALUE_ELSEWHERE, XattrRow,
+};
 
 /// XATTR_NAME_MAX of Linux.
 const MAX_NAME: usize = 255;
@@ -70,7 +72,13 @@ impl Reader<'_> {
             listed += name.len() + 1;
             check(listed <= MAX_LIST, "a file has too many extended attributes")?;
             let length = cursor.u32()?;
-            let value = Value { reader: self, tables, at: cursor.address(), length, elsewhere: kind & XATTR_VALUE_ELSEWHERE != 0 };
+            let value = Value {
+                reader: self,
+                tables,
+                at: cursor.address(),
+                length,
+                elsewhere: kind & XATTR_VALUE_ELSEWHERE != 0,
+            };
             if !visit(name, value)? {
                 return Ok(());
             }

@@ -24,10 +24,15 @@ pub(super) async fn run(from: &str, to: &str, arguments: &ServiceArguments, outp
             write(to, &content)?;
             content.len()
         }
-        _ => return Err(Error::new("one of both must be of the form ID:PATH").hint("sandkeep sandbox cp FILE ID:PATH")),
+        _ => {
+            return Err(Error::new("one of both must be of the form ID:PATH")
+                .hint("sandkeep sandbox cp FILE ID:PATH"));
+        }
     };
     if to != "-" {
-        output.result(&json!({ "from": from, "to": to, "bytes": bytes }), || format!("copied {bytes} bytes to {to}"));
+        output.result(&json!({ "from": from, "to": to, "bytes": bytes }), || {
+            format!("copied {bytes} bytes to {to}")
+        });
     }
     Ok(())
 }

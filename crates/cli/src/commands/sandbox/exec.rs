@@ -59,7 +59,9 @@ fn variable(pair: &str) -> Result<(String, Option<String>)> {
 }
 
 fn decode(data: &str) -> Result<Vec<u8>> {
-    data_encoding::BASE64.decode(data.as_bytes()).map_err(while_doing("the service sent output that is not base64"))
+    data_encoding::BASE64
+        .decode(data.as_bytes())
+        .map_err(while_doing("the service sent output that is not base64"))
 }
 
 fn exit_code(code: i32) -> ExitCode {

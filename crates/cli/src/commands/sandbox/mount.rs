@@ -31,8 +31,15 @@ async fn create_if_missing(client: &Client, bucket: &str) -> Result<()> {
     }
 }
 
-pub(super) async fn unmount(id: &str, path: &str, arguments: &ServiceArguments, output: Output) -> Result<()> {
+pub(super) async fn unmount(
+    id: &str,
+    path: &str,
+    arguments: &ServiceArguments,
+    output: Output,
+) -> Result<()> {
     service::client(arguments)?.unmount(id, path).await?;
-    output.result(&json!({ "id": id, "mountPath": path, "unmounted": true }), || format!("unmounted {path} in {id}"));
+    output.result(&json!({ "id": id, "mountPath": path, "unmounted": true }), || {
+        format!("unmounted {path} in {id}")
+    });
     Ok(())
 }

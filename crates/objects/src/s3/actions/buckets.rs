@@ -30,7 +30,10 @@ pub(in crate::s3) fn parse(body: &[u8]) -> Result<Vec<BucketInfo>> {
     let document: Document = crate::s3::xml::parse(body)?;
     let info = |bucket: Bucket| {
         let created = bucket.creation_date.as_deref().and_then(super::timestamp);
-        Some(BucketInfo { name: bucket.name.parse().ok()?, created: created.unwrap_or(SystemTime::UNIX_EPOCH) })
+        Some(BucketInfo {
+            name: bucket.name.parse().ok()?,
+            created: created.unwrap_or(SystemTime::UNIX_EPOCH),
+        })
     };
     Ok(document.buckets.all.into_iter().filter_map(info).collect())
 }

@@ -41,14 +41,16 @@ pub(in crate::s3) fn request(bucket: &BucketName, keys: &[ObjectKey]) -> Option<
 /// The outcome of each key. The answer is quiet: only failures are listed.
 pub(in crate::s3) fn parse(body: &[u8], keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>> {
     let document: Document = xml::parse(body)?;
-    let failed: HashMap<&str, &Failed> = document.errors.iter().map(|failed| (failed.key.as_str(), failed)).collect();
-    let outcome = |key: &ObjectKey| match std::str::from_utf8(key.as_bytes()).ok().and_then(|key| failed.get(key)) {
-        None => Ok(()),
-        Some(failed) if failed.code == "NoSuchKey" => Ok(()),
-        Some(failed) if failed.code == "AccessDenied" => Err(Error::AccessDenied),
-        Some(failed) => {
-            Err(Error::Server { status: 200, code: failed.code.clone(), message: failed.message.clone() })
-        }
-    };
+    let failed: HashMap<&str, &Failed> =
+        document.errors.iter().map(|failed| (failed.key.as_str(), failed)).collect();
+    let outcome =
+        |key: &ObjectKey| match std::str::from_utf8(key.as_bytes()).ok().and_then(|key| failed.get(key)) {
+            None => Ok(()),
+            Some(failed) if failed.code == "NoSuchKey" => Ok(()),
+            Some(failed) if failed.code == "AccessDenied" => Err(Error::AccessDenied),
+            Some(failed) => {
+                Err(Error::Server { status: 200, code: failed.code.clone(), message: failed.message.clone() })
+            }
+        };
     Ok(keys.iter().map(outcome).collect())
 }

@@ -40,7 +40,8 @@ struct CommonPrefix {
 
 /// The request for a page. Keys come URL-encoded, because XML cannot hold every byte.
 pub(in crate::s3) fn request(bucket: &BucketName, request: &ListRequest) -> Action {
-    let mut action = Action::bucket(Method::GET, bucket).query("list-type", b"2").query("encoding-type", b"url");
+    let mut action =
+        Action::bucket(Method::GET, bucket).query("list-type", b"2").query("encoding-type", b"url");
     let optional: [(&str, &[u8]); 4] = [
         ("prefix", &request.prefix),
         ("delimiter", &request.delimiter),
@@ -60,13 +61,18 @@ pub(in crate::s3) fn request(bucket: &BucketName, request: &ListRequest) -> Acti
 pub(in crate::s3) fn parse(body: &[u8]) -> Result<ListPage> {
     let document: Document = crate::s3::xml::parse(body)?;
     let encoded = document.encoding_type.as_deref() == Some("url");
-    let decode = |text: &str| if encoded { decode_path(&text.replace('+', " ")) } else { text.as_bytes().to_vec() };
+    let decode =
+        |text: &str| if encoded { decode_path(&text.replace('+', " ")) } else { text.as_bytes().to_vec() };
     let object = |contents: Contents| {
         Ok(ListedObject {
             key: ObjectKey::new(decode(&contents.key))?,
             size: contents.size,
             etag: crate::s3::headers::unquoted(&contents.etag),
-            last_modified: contents.last_modified.as_deref().and_then(super::timestamp).unwrap_or(SystemTime::UNIX_EPOCH),
+            last_modified: contents
+                .last_modified
+                .as_deref()
+                .and_then(super::timestamp)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
             metadata: None,
         })
     };

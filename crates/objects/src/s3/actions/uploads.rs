@@ -54,7 +54,11 @@ pub(in crate::s3) fn parse_parts(body: &[u8]) -> Result<(Vec<PartInfo>, Option<u
         number: part.part_number,
         size: part.size,
         etag: unquoted(&part.etag),
-        last_modified: part.last_modified.as_deref().and_then(super::timestamp).unwrap_or(SystemTime::UNIX_EPOCH),
+        last_modified: part
+            .last_modified
+            .as_deref()
+            .and_then(super::timestamp)
+            .unwrap_or(SystemTime::UNIX_EPOCH),
     };
     let next = document.next_part_number_marker.filter(|_| document.is_truncated);
     Ok((document.parts.into_iter().map(info).collect(), next))
@@ -84,7 +88,11 @@ struct Started {
 pub(in crate::s3) type UploadMarker = (Vec<u8>, String);
 
 /// The request for a page of uploads.
-pub(in crate::s3) fn list_request(bucket: &BucketName, prefix: &[u8], marker: Option<&UploadMarker>) -> Action {
+pub(in crate::s3) fn list_request(
+    bucket: &BucketName,
+    prefix: &[u8],
+    marker: Option<&UploadMarker>,
+) -> Action {
     let mut action = Action::bucket(Method::GET, bucket).query("uploads", b"").query("encoding-type", b"url");
     if !prefix.is_empty() {
         action = action.query("prefix", prefix);
@@ -99,10 +107,12 @@ pub(in crate::s3) fn list_request(bucket: &BucketName, prefix: &[u8], marker: Op
 pub(in crate::s3) fn parse_list(body: &[u8]) -> Result<(Vec<UploadInfo>, Option<UploadMarker>)> {
     let document: Uploads = xml::parse(body)?;
     let encoded = document.encoding_type.as_deref() == Some("url");
-    let decode = |text: &str| if encoded { decode_path(&text.replace('+', " ")) } else { text.as_bytes().to_vec() };
+    let decode =
+        |text: &str| if encoded { decode_path(&text.replace('+', " ")) } else { text.as_bytes().to_vec() };
     let info = |started: &Started| {
         let started_at = started.initiated.as_deref().and_then(super::timestamp);
-        let upload = Upload { key: ObjectKey::new(decode(&started.key))?, id: UploadId(started.upload_id.clone()) };
+        let upload =
+            Upload { key: ObjectKey::new(decode(&started.key))?, id: UploadId(started.upload_id.clone()) };
         Ok(UploadInfo { upload, started: started_at.unwrap_or(SystemTime::UNIX_EPOCH) })
     };
     let next = document.next_key_marker.as_deref().filter(|_| document.is_truncated).map(decode);

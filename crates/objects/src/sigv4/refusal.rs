@@ -59,7 +59,9 @@ impl VerifyError {
     /// The HTTP status of S3 for it.
     pub fn status(&self) -> u16 {
         match self {
-            Self::MalformedAuthorization { .. } | Self::MalformedQuery { .. } | Self::InvalidPayloadHash => 400,
+            Self::MalformedAuthorization { .. } | Self::MalformedQuery { .. } | Self::InvalidPayloadHash => {
+                400
+            }
             Self::MissingDate
             | Self::UnsignedHeader { .. }
             | Self::Expired

@@ -1,0 +1,297 @@
+//! From names to nodes: what is known, what a listing says, what the bucket says.
+//!
+//! A directory hides an object of the same name; the object stays where it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandkeep_objects::{ListedObject, ObjectInfo};
+use sandkeep_vfs::{Errno, Inode};
+
+use crate::core::Core;
+use crate::errno::Result;
+use crate::listing::{Child, ObjectChild};
+use crate::metadata::Stored;
+use crate::names::join;
+use crate::node::{Node, Version};
+
+/// What the bucket has at a path.
+enum Found {
+    Nothing,
+    /// With its marker's metadata, if there is a marker.
+    Directory(Option<ObjectInfo>),
+    Object(ObjectInfo),
+}
+
+impl Core {
+    /// The node at a name; none if there is nothing.
+    pub(crate) async fn child(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
+        if let Some(node) = self.table.child(parent.inode, name)
+            && self.revalidate(&node).await?
+        {
+            return Ok(Some(node));
+        }
+        match self.fresh_listing(parent) {
+            Some(listing) => match listing.children.get(name) {
+                Some(child) => self.listed_child(parent.inode, name, child, listing.fetched).await,
+                None => Ok(None),
+            },
+            None => self.find(parent.inode, name).await,
+        }
+    }
+
+    /// The node of a listed name.
+    pub(crate) async fn listed_child(
+        &self,
+        parent: Inode,
+        name: &[u8],
+        child: &Child,
+        fetched: Duration,
+    ) -> Result<Option<Arc<Node>>> {
+        match child {
+            Child::Object(object) => self.listed_object(parent, name, object, fetched).await,
+            Child::Directory => {
+                let path = self.child_path(parent, name)?;
+                let asked = self.clock.monotonic();
+                let marker = match self.names.marker(&path)? {
+                    Some(key) => self.head(&key).await?,
+                    None => None,
+                };
+                self.place_directory(parent, name, marker, asked).map(Some)
+            }
+            Child::Local(_) => self.find(parent, name).await,
+        }
+    }
+
+    async fn listed_object(
+        &self,
+        parent: Inode,
+        name: &[u8],
+        object: &ObjectChild,
+        fetched: Duration,
+    ) -> Result<Option<Arc<Node>>> {
+        if let Some(known) = object.known.get() {
+            let (stored, version) = (known.stored.clone(), object.version.clone());
+            return self.place_object(parent, name, stored, version, fetched).map(Some);
+        }
+        let key = self.names.object(&self.child_path(parent, name)?)?;
+        let asked = self.clock.monotonic();
+        let Some(info) = self.head(&key).await? else { return Ok(None) };
+        let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
+        self.note_known(object, &info, &stored);
+        self.place_object(parent, name, stored, version(&info), asked).map(Some)
+    }
+
+    /// Asks the bucket what is at a name.
+    async fn find(&self, parent: Inode, name: &[u8]) -> Result<Option<Arc<Node>>> {
+        let path = self.child_path(parent, name)?;
+        let asked = self.clock.monotonic();
+        match self.ask(&path).await? {
+            // The directory was moved while the bucket was asked.
+            Found::Nothing if self.child_path(parent, name)? != path => {
+                Box::pin(self.find(parent, name)).await
+            }
+            Found::Nothing => Ok(None),
+            Found::Directory(marker) => self.place_directory(parent, name, marker, asked).map(Some),
+            Found::Object(info) => {
+                let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
+                self.place_object(parent, name, stored, version(&info), asked).map(Some)
+            }
+        }
+    }
+
+    async fn ask(&self, path: &[u8]) -> Result<Found> {
+        let key = self.names.object(path)?;
+        let below = self.names.below(path);
+        let (object, listed) = futures::try_join!(self.head(&key), self.first_below(&below, 1))?;
+        match listed.into_iter().next() {
+            Some(first) => Ok(Found::Directory(self.marker_of(&below, first).await?)),
+            None => Ok(object.map_or(Found::Nothing, Found::Object)),
+        }
+    }
+
+    /// The marker's metadata if the first key below a directory is its marker.
+    async fn marker_of(&self, below: &[u8], first: ListedObject) -> Result<Option<ObjectInfo>> {
+        if first.key.as_bytes() != below {
+            return Ok(None);
+        }
+        match first.metadata {
+            Some(metadata) => Ok(Some(ObjectInfo {
+                size: first.size,
+                etag: first.etag,
+                last_modified: first.last_modified,
+                metadata,
+            })),
+            None => self.head(&first.key).await,
+        }
+    }
+
+    fn child_path(&self, parent: Inode, name: &[u8]) -> Result<Vec<u8>> {
+        let path = self.table.path(parent).ok_or(Errno::ENOENT)?;
+        Ok(join(&path, name))
+    }
+
+    /// Makes or updates the node of an object, from an answer to a question `asked` then.
+    pub(crate) fn place_object(
+        &self,
+        parent: Inode,
+        name: &[u8],
+        stored: Stored,
+        version: Version,
+        asked: Duration,
+    ) -> Result<Arc<Node>> {
+        if let Some(node) = self.table.child(parent, name) {
+            if node.adopt_object(&stored, &version, asked) {
+                return Ok(node);
+            }
+            self.table.detach(node.inode);
+        }
+        let make = |inode, generation| Node::object(inode, generation, stored, Some(version), asked);
+        self.table.get_or_insert(parent, name, make).ok_or(Errno::ENOENT)
+    }
+
+    /// Makes or updates the node of a directory, likewise.
+    fn place_directory(
+        &self,
+        parent: Inode,
+        name: &[u8],
+        marker: Option<ObjectInfo>,
+        asked: Duration,
+    ) -> Result<Arc<Node>> {
+        let (stored, marker) = self.directory_stored(marker);
+        if let Some(node) = self.table.child(parent, name) {
+            if node.is_directory() {
+                node.adopt_directory(stored, marker, asked);
+                return Ok(node);
+            }
+            self.table.detach(node.inode);
+        }
+        let make = |inode, generation| Node::directory(inode, generation, stored, marker, asked);
+        self.table.get_or_insert(parent, name, make).ok_or(Errno::ENOENT)
+    }
+
+    /// Attributes of a directory, and whether it has a marker.
+    pub(crate) fn directory_stored(&self, marker: Option<ObjectInfo>) -> (Stored, bool) {
+        match marker {
+            Some(info) => (Stored::decode(info.metadata, info.last_modified, true, &self.defaults), true),
+            None => (Stored::implied_directory(&self.defaults, self.opened), false),
+        }
+    }
+
+    /// Brings a node up to date if it is too old; false if the bucket does not have it, or has another file there.
+    pub(crate) async fn revalidate(&self, node: &Arc<Node>) -> Result<bool> {
+        if node.inode == Inode::ROOT || node.current(self.clock.monotonic(), self.settings.metadata_age) {
+            return Ok(true);
+        }
+        // What has no name any more belongs to those who have it open.
+        let Some(path) = self.table.path(node.inode) else { return Ok(true) };
+        let alive = match node.is_directory() {
+            true => self.revalidate_directory(node, &path).await?,
+            false => self.revalidate_object(node, &path).await?,
+        };
+        if !alive {
+            self.table.detach(node.inode);
+        }
+        Ok(alive)
+    }
+
+    async fn revalidate_object(&self, node: &Node, path: &[u8]) -> Result<bool> {
+        if let Some(alive) = self.revalidate_from_listing(node) {
+            return Ok(alive);
+        }
+        let asked = self.clock.monotonic();
+        let Some(info) = self.head(&self.names.object(path)?).await? else {
+            let state = node.state();
+            return Ok(state.file.writers > 0 || state.changed_here > asked);
+        };
+        let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
+        Ok(node.adopt_object(&stored, &version(&info), asked))
+    }
+
+    /// What a young listing of the directory says; none if it does not say enough.
+    fn revalidate_from_listing(&self, node: &Node) -> Option<bool> {
+        let (parent, name) = self.table.place(node.inode)?;
+        let listing = self.fresh_listing(&*self.table.get(parent)?)?;
+        match listing.children.get(&name) {
+            None => Some(false),
+            Some(Child::Directory) => Some(node.is_directory()),
+            Some(Child::Local(_)) => None,
+            Some(Child::Object(object)) => {
+                let known = object.known.get()?;
+                Some(node.adopt_object(&known.stored, &object.version, listing.fetched))
+            }
+        }
+    }
+
+    async fn revalidate_directory(&self, node: &Node, path: &[u8]) -> Result<bool> {
+        let asked = self.clock.monotonic();
+        let has_marker = node.state().directory.marker;
+        let marker = match self.names.marker(path)? {
+            Some(key) if has_marker => self.head(&key).await?,
+            _ => None,
+        };
+        let marker = match marker {
+            Some(marker) => Some(marker),
+            None => {
+                let below = self.names.below(path);
+                match self.first_below(&below, 1).await?.into_iter().next() {
+                    Some(first) => self.marker_of(&below, first).await?,
+                    None => return Ok(self.holds_unpublished(node) || node.state().changed_here > asked),
+                }
+            }
+        };
+        let (stored, marker) = self.directory_stored(marker);
+        node.adopt_directory(stored, marker, asked);
+        Ok(true)
+    }
+
+    /// Whether files wait in a directory for their first upload.
+    pub(crate) fn holds_unpublished(&self, node: &Node) -> bool {
+        let children = self.table.children(node.inode);
+        children.iter().any(|(_, child)| match child.is_directory() {
+            true => self.holds_unpublished(child),
+            false => child.unpublished(),
+        })
+    }
+}
+
+/// The version that an answer describes.
+pub(crate) fn version(info: &ObjectInfo) -> Version {
+    Version { etag: info.etag.clone(), size: info.size, last_modified: Some(info.last_modified) }
+}
+
+impl Node {
+    /// Takes an answer of the bucket in. False if it is about another file: of another type, or another version while
+    /// this one is open, which must not change under its readers.
+    fn adopt_object(&self, stored: &Stored, version: &Version, asked: Duration) -> bool {
+        if stored.kind != self.kind {
+            return false;
+        }
+        let mut state = self.state();
+        if state.file.dirty() || state.changed_here > asked {
+            return true;
+        }
+        let replaced = state.file.version.as_ref().is_some_and(|old| old.etag != version.etag);
+        // What a writer publishes replaces whatever is there then.
+        if replaced && state.opens > 0 {
+            return state.file.writers > 0;
+        }
+        state.stored = stored.clone();
+        state.file.set_version(version.clone());
+        state.checked = state.checked.max(asked);
+        true
+    }
+
+    fn adopt_directory(&self, stored: Stored, marker: bool, asked: Duration) {
+        let mut state = self.state();
+        if state.changed_here > asked {
+            return;
+        }
+        // A directory without a marker keeps what it was given here.
+        if marker || state.directory.marker {
+            state.stored = stored;
+        }
+        state.directory.marker = marker;
+        state.checked = state.checked.max(asked);
+    }
+}

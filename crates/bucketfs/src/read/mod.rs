@@ -1,0 +1,9 @@
+//! Reading objects: exactly what is asked for, and ahead of those who read in order.
+
+mod budget;
+mod piece;
+mod reader;
+mod window;
+
+pub(crate) use budget::ReadBudget;
+pub(crate) use reader::Reader;

@@ -1,0 +1,12 @@
+//! Writing objects: what is written waits in a spool, leaves while it is written where that is possible, and is
+//! published whole at close or fsync.
+
+mod assemble;
+mod draft;
+mod parts;
+mod publish;
+mod spool;
+mod stream;
+
+pub(crate) use draft::Draft;
+pub(crate) use stream::Streaming;
