@@ -69,11 +69,12 @@ impl Core {
         let mut entries: Vec<DirectoryEntry> = self.dots(inode).into_iter().skip(offset as usize).collect();
         let first = offset.saturating_sub(DOTS) as usize;
         let names = snapshot.names.iter().enumerate().skip(first).take(limit.saturating_sub(entries.len()));
-        let described = stream::iter(names)
+        let described: Vec<_> = names
             .map(|(index, (name, child))| {
                 self.describe(&node, name, child, snapshot.fetched, index as u64 + DOTS + 1, plus)
             })
-            .buffered(self.settings.metadata_requests.max(1));
+            .collect();
+        let described = stream::iter(described).buffered(self.settings.metadata_requests.max(1));
         let described: Vec<Option<DirectoryEntry>> = described.try_collect().await?;
         let last = first + described.len();
         entries.extend(described.into_iter().flatten());

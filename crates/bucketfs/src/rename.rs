@@ -283,8 +283,8 @@ impl Core {
     }
 
     async fn delete_each(&self, keys: &[ObjectKey]) -> Result<()> {
-        let deletions = stream::iter(keys).map(|key| self.delete(key));
-        deletions.buffer_unordered(self.settings.metadata_requests.max(1)).try_collect().await
+        let deletions: Vec<_> = keys.iter().map(|key| self.delete(key)).collect();
+        stream::iter(deletions).buffer_unordered(self.settings.metadata_requests.max(1)).try_collect().await
     }
 }
 

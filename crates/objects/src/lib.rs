@@ -3,6 +3,7 @@
 //! Owns the S3 client, the embedded store, the in-memory store, provider quirks and the decorators around
 //! any store. Knows nothing of files, mounts, archives or HTTP serving.
 
+pub mod contract;
 mod credentials;
 pub mod directory;
 mod error;

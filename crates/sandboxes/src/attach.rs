@@ -149,12 +149,8 @@ impl View<'_> {
         let point = point_of(place, self.root)?;
         let below = self.below(found.id, &point)?;
         attach_to(mount.as_fd(), place.as_fd())?;
-        for child in below {
-            // Opened through the covered directory, which still leads to it.
-            let Some(relative) = relative(&child, &point) else { continue };
-            let old = open_below(place.as_fd(), &relative, OFlags::PATH)?;
-            carry_over(&old, child.id, mount, &relative, false)?;
-        }
+        // Opened through the covered directory, which still leads to them.
+        carry_over(opened(place, &below, &point), mount);
         Ok(())
     }
 
@@ -162,28 +158,17 @@ impl View<'_> {
     fn replace(&self, mount: &OwnedFd, top: OwnedFd, found: MountIdentity) -> io::Result<()> {
         let old = self.mount_of(found)?;
         let below = self.below(old.id, &old.point)?;
+        let carried = clones(&top, &below, &old.point);
         if self.sandbox.can_mount_beneath {
             attach_beneath(mount.as_fd(), top.as_fd())?;
-            self.carry_all(&top, &below, &old, mount);
+            carry_over(carried, mount);
             drop(top);
             self.take_away(&old, UnmountFlags::DETACH)
         } else {
             drop(top);
-            self.tuck(mount, &old, &below)
-        }
-    }
-
-    /// Clones the mounts below a replaced one onto the new one. A clone that fails must not stop the replacement
-    /// half-way.
-    fn carry_all(&self, top: &OwnedFd, below: &[Mount], old: &Mount, new: &OwnedFd) {
-        for child in below {
-            let Some(relative) = relative(child, &old.point) else { continue };
-            let carried = open_below(top.as_fd(), &relative, OFlags::PATH)
-                .map_err(io::Error::from)
-                .and_then(|handle| carry_over(&handle, child.id, new, &relative, true));
-            if let Err(error) = carried {
-                tracing::warn!(path = %child.point.display(), %error, "a mount is lost with the one it was in");
-            }
+            let new = self.tuck(mount, &old)?;
+            carry_over(carried, &new);
+            Ok(())
         }
     }
 
@@ -195,8 +180,9 @@ impl View<'_> {
     }
 
     /// What [`Self::replace`] does before Linux 6.5: a mount that arrives by propagation where one is mounted already
-    /// is tucked beneath it. A second namespace holds a peer of the parent, and the new mount is attached there.
-    fn tuck(&self, mount: &OwnedFd, old: &Mount, below: &[Mount]) -> io::Result<()> {
+    /// is tucked beneath it. A second namespace holds a peer of the parent, and the new mount is attached there. Gives
+    /// the root of what arrived, which is a copy of `mount`.
+    fn tuck(&self, mount: &OwnedFd, old: &Mount) -> io::Result<OwnedFd> {
         let parent = self.mounts()?.into_iter().find(|mount| mount.id == old.parent);
         let parent = parent.ok_or(io::ErrorKind::NotFound)?;
         let relative = relative(old, &parent.point).ok_or(io::ErrorKind::InvalidInput)?;
@@ -208,20 +194,10 @@ impl View<'_> {
         let tucked = attach_to_peer(&parent.point, &relative, mount);
         share(parent_root.as_fd(), false)?;
         tucked?;
-        let top = open_below(self.root, &old.point, OFlags::PATH)?;
-        let children: Vec<(OwnedFd, &Mount)> = below
-            .iter()
-            .filter_map(|child| Some((open_below(self.root, &child.point, OFlags::PATH).ok()?, child)))
-            .collect();
-        drop(top);
         self.take_away(old, UnmountFlags::DETACH)?;
         let new = open_below(self.root, &old.point, OFlags::PATH)?;
         share(new.as_fd(), false)?;
-        for (handle, child) in children {
-            let Some(below) = self::relative(child, &old.point) else { continue };
-            carry_over(&handle, child.id, &new, &below, true)?;
-        }
-        Ok(())
+        Ok(new)
     }
 
     /// Unmounts without a race: the parent is pinned by a descriptor, and the kernel lets nobody rename a mount point.
@@ -240,16 +216,40 @@ impl View<'_> {
     }
 }
 
-/// Attaches what is mounted at `old` onto the same place in `new`: itself, or a clone.
-fn carry_over(old: &OwnedFd, id: u64, new: &OwnedFd, relative: &Path, clone: bool) -> io::Result<()> {
-    if identity(old.as_fd())?.id != id {
-        return Ok(());
-    }
-    let place = make_directories(new.as_fd(), relative)?.handle;
-    if clone {
-        attach_to(clone_tree_at(old.as_fd(), true)?.as_fd(), place.as_fd())
-    } else {
-        attach_to(old.as_fd(), place.as_fd())
+/// A mount on its way onto another one.
+struct Carried {
+    mount: OwnedFd,
+    /// Where, below the root of the other one.
+    relative: PathBuf,
+}
+
+/// The mounts themselves, which will move.
+fn opened(place: &OwnedFd, below: &[Mount], point: &Path) -> Vec<Carried> {
+    let open = |child: &Mount| {
+        let relative = relative(child, point)?;
+        let mount = open_below(place.as_fd(), &relative, OFlags::PATH).ok()?;
+        let is_it = identity(mount.as_fd()).is_ok_and(|found| found.id == child.id);
+        is_it.then_some(Carried { mount, relative })
+    };
+    below.iter().filter_map(open).collect()
+}
+
+/// Copies of the mounts, so that the old ones are seen until they go with the mount that they are in.
+fn clones(place: &OwnedFd, below: &[Mount], point: &Path) -> Vec<Carried> {
+    let clone = |carried: Carried| {
+        let mount = clone_tree_at(carried.mount.as_fd(), true).ok()?;
+        Some(Carried { mount, ..carried })
+    };
+    opened(place, below, point).into_iter().filter_map(clone).collect()
+}
+
+/// Attaches mounts onto a new one. One that cannot be carried over must not stop a replacement half-way.
+fn carry_over(mounts: Vec<Carried>, new: &OwnedFd) {
+    for Carried { mount, relative } in mounts {
+        let place = make_directories(new.as_fd(), &relative).map_err(io::Error::from);
+        if let Err(error) = place.and_then(|place| attach_to(mount.as_fd(), place.handle.as_fd())) {
+            tracing::warn!(path = %relative.display(), %error, "a mount is lost with the one it was in");
+        }
     }
 }
 

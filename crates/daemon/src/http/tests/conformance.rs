@@ -106,3 +106,21 @@ async fn workspace_paths() {
         assert_eq!(answer.status.as_u16(), status, "{input}: {answer:?}");
     }
 }
+
+/// Every route of the bridge is known here, be it that it says `not_supported`.
+#[tokio::test]
+async fn routes_of_the_bridge() {
+    let daemon = TestDaemon::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/bridge_openapi_paths.json");
+    let table: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
+    for (path, methods) in table.as_object().expect("paths") {
+        let segments = [("{id}", "abc"), ("{port}", "8080"), ("{path}", "workspace/a"), ("{sid}", "s")];
+        let path = segments.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+        for method in methods.as_object().expect("methods").keys() {
+            let answer = daemon.call(&method.to_uppercase(), &path, "{}").await;
+            for code in ["not_found", "method_not_allowed", "ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"] {
+                assert!(!answer.text.contains(&format!("\"{code}\"")), "{method} {path}: {answer:?}");
+            }
+        }
+    }
+}

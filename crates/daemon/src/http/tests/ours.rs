@@ -1,6 +1,7 @@
 //! Our routes, up to the sandbox.
 
 use axum::http::StatusCode;
+use sandkeep_api::routes;
 use serde_json::json;
 
 use super::TestDaemon;
@@ -123,4 +124,43 @@ async fn info_names_the_bindings_but_no_secret() {
         json!({"binding": "FAR", "bucket": "far", "endpoint": "https://h"})
     );
     assert!(!answer.text.contains("shh"));
+}
+
+#[tokio::test]
+async fn the_routes_that_the_client_calls_are_there() {
+    let daemon = TestDaemon::new();
+    let of = |resource| routes::of_sandbox("a b/ü", resource);
+    let at = |resource| routes::at_path("a b/ü", resource, "/x y/100%");
+    for (method, path) in [
+        ("GET", routes::HEALTH.to_owned()),
+        ("GET", routes::INFO.to_owned()),
+        ("GET", routes::SANDBOXES.to_owned()),
+        ("POST", routes::SANDBOXES.to_owned()),
+        ("PUT", routes::sandbox("a b/ü")),
+        ("GET", routes::sandbox("a b/ü")),
+        ("DELETE", routes::sandbox("a b/ü")),
+        ("POST", of("exec")),
+        ("GET", at("files")),
+        ("PUT", at("files")),
+        ("DELETE", at("files")),
+        ("GET", at("files/exists")),
+        ("GET", at("directories")),
+        ("POST", at("directories")),
+        ("GET", of("mounts")),
+        ("POST", of("mounts")),
+        ("DELETE", at("mounts")),
+        ("POST", of("backups")),
+        ("POST", of("restore")),
+        ("GET", routes::BACKUPS.to_owned()),
+        ("GET", routes::backup("x")),
+        ("DELETE", routes::backup("x")),
+        ("GET", routes::BUCKETS.to_owned()),
+        ("POST", routes::BUCKETS.to_owned()),
+        ("DELETE", routes::bucket("x")),
+    ] {
+        let answer = daemon.call(method, &path, "").await;
+        for code in ["ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"] {
+            assert!(!answer.text.contains(code), "{method} {path}: {answer:?}");
+        }
+    }
 }

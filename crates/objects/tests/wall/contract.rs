@@ -1,0 +1,56 @@
+//! Every store keeps the contract.
+
+use std::sync::Arc;
+
+use sandkeep_objects::{
+    AddressingStyle, Credentials, DirectoryService, MemoryService, MemorySettings, S3Client, S3Settings, contract,
+};
+use sandkeep_testing::gateway::TestGateway;
+
+#[tokio::test]
+async fn in_memory() {
+    contract::run_service(Arc::new(MemoryService::new())).await;
+}
+
+/// With the habits of Amazon: a minimum for parts, and listings without metadata.
+#[tokio::test]
+async fn in_memory_as_at_amazon() {
+    let settings = MemorySettings { minimum_part_bytes: 5 << 20, lists_metadata: false };
+    contract::run_service(Arc::new(MemoryService::with_settings(settings))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = DirectoryService::open(directory.path()).await.unwrap();
+    contract::run_service(Arc::new(service)).await;
+}
+
+async fn through_http(credentials: impl FnOnce(&Credentials) -> S3Settings) {
+    let settings = MemorySettings { minimum_part_bytes: 5 << 20, lists_metadata: true };
+    let gateway = TestGateway::start(Arc::new(MemoryService::with_settings(settings))).await;
+    let mut settings = credentials(gateway.credentials());
+    settings.endpoint = gateway.endpoint().parse().unwrap();
+    contract::run_service(Arc::new(S3Client::new(settings).unwrap())).await;
+    gateway.stop().await;
+}
+
+fn anywhere(credentials: &Credentials) -> S3Settings {
+    S3Settings::new("http://localhost".parse().unwrap(), Some(credentials.clone()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_the_client_and_our_gateway() {
+    through_http(anywhere).await;
+}
+
+/// Another region in the settings, and the style spelled out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_the_client_with_settings_given() {
+    through_http(|credentials| S3Settings {
+        region: Some("us-east-1".into()),
+        style: Some(AddressingStyle::Path),
+        ..anywhere(credentials)
+    })
+    .await;
+}
