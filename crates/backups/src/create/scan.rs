@@ -160,11 +160,7 @@ impl Scanner<'_> {
     }
 
     fn add(&mut self, index: InodeIndex, directory: &OwnedFd, name: Box<[u8]>) -> Result<(), CreateError> {
-        let excluded = {
-            let names = std::iter::once(&*name).chain(self.found.tree.names_upwards(index));
-            self.context.excludes.matches(&names)
-        };
-        if excluded {
+        if self.is_excluded(index, &name) {
             self.report.excluded += 1;
             return Ok(());
         }

@@ -27,8 +27,6 @@ pub(crate) const NO_XATTR: u32 = u32::MAX;
 pub(crate) const MAX_ENTRIES_PER_HEADER: usize = 256;
 /// Bytes added to the size of every directory listing: the dot entries that are not stored.
 pub(crate) const DIRECTORY_SIZE_BIAS: u32 = 3;
-/// Bytes of a name at most.
-pub(crate) const MAX_NAME_BYTES: usize = 256;
 /// Bytes of a row of the fragment table.
 pub(crate) const FRAGMENT_ROW_BYTES: usize = 16;
 /// Bytes of a row of the xattr id table.
@@ -451,11 +449,6 @@ impl XattrRow {
 /// A device number as stored: Linux's `new_encode_dev`, 12 bits of major and 20 of minor.
 pub(crate) fn encode_device(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xfff00) << 12
-}
-
-/// Major and minor of a device number as stored.
-pub(crate) fn decode_device(number: u32) -> (u32, u32) {
-    ((number >> 8) & 0xfff, (number & 0xff) | (number >> 12) & 0xfff00)
 }
 
 /// Two bytes at `at`.
