@@ -224,9 +224,8 @@ impl Core {
 
     /// Copies all or, after a failure, takes back what was copied.
     async fn copy_all(&self, moves: &[Move]) -> Result<Vec<PutResponse>> {
-        let copies = stream::iter(moves)
-            .map(|item| self.copy_one(item))
-            .buffered(self.settings.metadata_requests.max(1));
+        let copies: Vec<_> = (0..moves.len()).map(|index| self.copy_one(&moves[index])).collect();
+        let copies = stream::iter(copies).buffered(self.settings.metadata_requests.max(1));
         let failure = match copies.try_collect().await {
             Ok(responses) => return Ok(responses),
             Err(errno) => errno,

@@ -33,6 +33,8 @@ pub(super) struct Chunks {
     flights: Mutex<HashMap<u64, Flight>>,
     ahead: Semaphore,
     streams: Mutex<Streams>,
+    /// Where data end: nothing behind it is fetched ahead.
+    data_end: u64,
     runtime: Handle,
 }
 
@@ -80,7 +82,7 @@ fn ended() -> Error {
 
 impl Chunks {
     /// Nothing fetched yet. To be called within the runtime that is to fetch.
-    pub(super) fn new(remote: Remote, disk: Option<DiskCache>, budget: u64) -> Arc<Self> {
+    pub(super) fn new(remote: Remote, disk: Option<DiskCache>, budget: u64, data_end: u64) -> Arc<Self> {
         // What is fetched ahead must not push itself out.
         let window = MAX_AHEAD.min(budget / 2) / CHUNK;
         Arc::new(Self {
@@ -90,6 +92,7 @@ impl Chunks {
             flights: Mutex::default(),
             ahead: Semaphore::new(CONNECTIONS - URGENT_CONNECTIONS),
             streams: Mutex::new(Streams::new(window)),
+            data_end,
             runtime: Handle::current(),
         })
     }
@@ -118,7 +121,7 @@ impl Chunks {
     /// Notes that data in a chunk is read, and fetches ahead what will be read next.
     pub(super) fn touch(self: &Arc<Self>, number: u64) {
         let ahead = self.streams.lock().unwrap_or_else(PoisonError::into_inner).touch(number);
-        for number in ahead.start..ahead.end.min(self.remote.size().div_ceil(CHUNK)) {
+        for number in ahead.start..ahead.end.min(self.data_end.div_ceil(CHUNK)) {
             if let State::InFlight(mut seat) = self.board(number, Urgency::Ahead) {
                 // Keeps the flight going unless it has trouble: whoever needs the chunk starts another.
                 self.runtime.spawn(async move {

@@ -25,8 +25,9 @@ pub(super) struct DiskCache {
 }
 
 impl DiskCache {
-    /// An empty cache for `chunks` chunks in an existing directory.
+    /// An empty cache for `chunks` chunks in a directory, which is made if it is missing.
     pub(super) fn create(directory: &Path, chunks: u64) -> io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
         let words = chunks.div_ceil(64) as usize;
         let present = (0..words).map(|_| AtomicU64::new(0)).collect();
         Ok(Self { file: nameless(directory)?, present, full: AtomicBool::new(false) })

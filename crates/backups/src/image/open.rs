@@ -78,7 +78,7 @@ async fn open_archive(
     let budget = Budget::of(settings.memory_budget);
     let found = parse_superblock(&head.bytes, remote.size())?;
     let disk = settings.cache.as_deref().and_then(|directory| disk_cache(directory, remote.size()));
-    let chunks = Chunks::new(remote, disk, budget.chunks);
+    let chunks = Chunks::new(remote, disk, budget.chunks, found.0.inode_table);
     chunks.keep(0, &head.bytes);
     let tables = fetch_tables(&chunks, &found.0, budget.pinned, tail).await?;
     let mut opening = Opening::new(found);

@@ -59,7 +59,11 @@ pub(super) async fn bodies_of_a_wrong_length_are_refused(fixture: Fixture) {
         assert_refused!(fixture, fixture.store.upload_part(&upload, 1, body).await, Error::Corrupt { .. });
     }
     assert!(fixture.works(fixture.store.list_parts(&upload).await).is_empty(), "{}", fixture.name);
-    fixture.works(fixture.try_put(&key("object"), streamed(4, vec![ok("ab"), ok(""), ok("cd")]), WriteConditions::None).await);
+    fixture.works(
+        fixture
+            .try_put(&key("object"), streamed(4, vec![ok("ab"), ok(""), ok("cd")]), WriteConditions::None)
+            .await,
+    );
     assert_eq!(fixture.get("object").await, b"abcd", "{}", fixture.name);
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::fixture::{Fixture, assert_refused, key, source};
 use crate::{
-    BucketName, Conditions, CopySource, CreateUpload, Error, GetRequest, ListRequest, ObjectMetadata, ObjectService,
-    ObjectStore, WriteConditions,
+    BucketName, Conditions, CopySource, CreateUpload, Error, GetRequest, ListRequest, ObjectMetadata,
+    ObjectService, ObjectStore, WriteConditions,
 };
 
 fn name(text: &str) -> BucketName {
@@ -33,7 +33,11 @@ pub(super) async fn buckets_come_and_go(service: &dyn ObjectService) {
 
     let nowhere = Fixture::new(fixture.name, service.bucket(&missing));
     assert_refused!(fixture, nowhere.store.list(ListRequest::default()).await, Error::NoSuchBucket { .. });
-    assert_refused!(fixture, nowhere.store.get(GetRequest::whole(key("k"))).await, Error::NoSuchBucket { .. });
+    assert_refused!(
+        fixture,
+        nowhere.store.get(GetRequest::whole(key("k"))).await,
+        Error::NoSuchBucket { .. }
+    );
     let body = bytes::Bytes::from_static(b"x");
     let put = nowhere.try_put(&key("k"), body, WriteConditions::None).await;
     assert_refused!(fixture, put, Error::NoSuchBucket { .. });

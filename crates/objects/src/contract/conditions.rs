@@ -31,7 +31,11 @@ pub(super) async fn reads_are_conditional(fixture: Fixture) {
     let if_none_match = |tag: &Option<ETag>| Conditions { if_none_match: tag.clone(), ..none.clone() };
     fixture.works(read(&fixture, if_none_match(&other)).await);
     assert_refused!(fixture, read(&fixture, if_none_match(&same)).await, Error::NotModified);
-    assert_refused!(fixture, read(&fixture, if_none_match(&Some(ETag("*".into())))).await, Error::NotModified);
+    assert_refused!(
+        fixture,
+        read(&fixture, if_none_match(&Some(ETag("*".into())))).await,
+        Error::NotModified
+    );
 
     let modified_since = |time| Conditions { if_modified_since: Some(time), ..none.clone() };
     fixture.works(read(&fixture, modified_since(time - hour)).await);
@@ -60,7 +64,11 @@ pub(super) async fn writes_are_conditional(fixture: Fixture) {
     assert_eq!(fixture.get("object").await, b"first", "{}: a refused write changes nothing", fixture.name);
 
     let second = fixture.works(put("second", WriteConditions::IfMatch(first.etag.clone())).await);
-    assert_refused!(fixture, put("never", WriteConditions::IfMatch(first.etag)).await, Error::PreconditionFailed);
+    assert_refused!(
+        fixture,
+        put("never", WriteConditions::IfMatch(first.etag)).await,
+        Error::PreconditionFailed
+    );
     assert_eq!(fixture.get("object").await, b"second", "{}", fixture.name);
     fixture.works(fixture.store.delete(&object).await);
     let gone = put("never", WriteConditions::IfMatch(second.etag)).await;
@@ -70,9 +78,8 @@ pub(super) async fn writes_are_conditional(fixture: Fixture) {
 
 pub(super) async fn one_of_many_creators_wins(fixture: Fixture) {
     let object = key("lock");
-    let writes = (0..16).map(|number: u8| {
-        fixture.try_put(&object, Bytes::from(vec![number; 3]), WriteConditions::IfAbsent)
-    });
+    let writes = (0..16)
+        .map(|number: u8| fixture.try_put(&object, Bytes::from(vec![number; 3]), WriteConditions::IfAbsent));
     let results = join_all(writes).await;
     let winners: Vec<u8> = (0..16).filter(|&number| results[usize::from(number)].is_ok()).collect();
     let [winner] = winners[..] else { panic!("{}: {} creators won", fixture.name, winners.len()) };

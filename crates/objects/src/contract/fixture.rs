@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    Body, ByteRange, ByteStream, CompletedPart, CopyRequest, CopySource, CreateUpload, ETag, GetRequest, ListPage,
-    ListRequest, MetadataDirective, ObjectKey, ObjectMetadata, ObjectStore, PutRequest, PutResponse, Result, Upload,
-    WriteConditions,
+    Body, ByteRange, ByteStream, CompletedPart, CopyRequest, CopySource, CreateUpload, ETag, GetRequest,
+    ListPage, ListRequest, MetadataDirective, ObjectKey, ObjectMetadata, ObjectStore, PutRequest,
+    PutResponse, Result, Upload, WriteConditions,
 };
 
 /// Asserts that a result is a certain error.

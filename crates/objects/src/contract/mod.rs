@@ -31,7 +31,7 @@ type Check = (&'static str, fn(Fixture) -> BoxFuture<'static, ()>);
 /// Lists checks by name, so that a failure tells which one it was.
 macro_rules! checks {
     ($($module:ident: $($name:ident),+;)+) => {
-        &[$($((stringify!($module::$name), |fixture| Box::pin($module::$name(fixture))),)+)+]
+        &[$($((concat!(stringify!($module), "::", stringify!($name)), |fixture| Box::pin($module::$name(fixture))),)+)+]
     };
 }
 

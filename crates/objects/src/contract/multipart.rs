@@ -6,9 +6,7 @@ use md5::{Digest, Md5};
 
 use super::PART;
 use super::fixture::{Fixture, assert_refused, key, part, pattern, source};
-use crate::{
-    Body, Conditions, CreateUpload, ETag, Error, ObjectMetadata, Upload, UploadId, WriteConditions,
-};
+use crate::{Body, Conditions, CreateUpload, ETag, Error, ObjectMetadata, Upload, UploadId, WriteConditions};
 
 pub(super) async fn parts_become_an_object(fixture: Fixture) {
     let metadata = ObjectMetadata {
@@ -27,13 +25,14 @@ pub(super) async fn parts_become_an_object(fixture: Fixture) {
 
     let listed = fixture.works(fixture.store.list_parts(&upload).await);
     let listed: Vec<_> = listed.into_iter().map(|part| (part.number, part.size, part.etag)).collect();
-    let expected =
-        [(2, PART as u64, &first_tag), (3, PART as u64 + 1, &second_tag), (9, 11, &third_tag)].map(|(n, s, t)| (n, s, t.clone()));
+    let expected = [(2, PART as u64, &first_tag), (3, PART as u64 + 1, &second_tag), (9, 11, &third_tag)]
+        .map(|(n, s, t)| (n, s, t.clone()));
     assert_eq!(listed, expected, "{}", fixture.name);
 
     let parts = [part(2, &first_tag), part(3, &second_tag), part(9, &third_tag)];
     let made = fixture.works(fixture.try_complete(&upload, &parts).await);
-    let digests: Vec<u8> = [&first, &second, &last].iter().flat_map(|part| Md5::digest(part).to_vec()).collect();
+    let digests: Vec<u8> =
+        [&first, &second, &last].iter().flat_map(|part| Md5::digest(part).to_vec()).collect();
     assert_eq!(made.etag.0, format!("{}-3", HEXLOWER.encode(&Md5::digest(digests))), "{}", fixture.name);
     let info = fixture.works(fixture.store.head(&key("object"), Conditions::default()).await);
     assert_eq!((&info.etag, &info.metadata), (&made.etag, &metadata), "{}", fixture.name);
@@ -121,7 +120,8 @@ pub(super) async fn parts_are_copied(fixture: Fixture) {
     let bytes = pattern(7, PART + 1_000);
     let written = fixture.put("from+ %", &bytes).await;
     let upload = fixture.start_upload("object").await;
-    let copy = |number, from: &str, range| fixture.store.upload_part_copy(&upload, number, source(from), range);
+    let copy =
+        |number, from: &str, range| fixture.store.upload_part_copy(&upload, number, source(from), range);
     let first = match copy(1, "from+ %", 0..PART as u64).await {
         Err(Error::Unsupported { .. }) => return,
         result => fixture.works(result),

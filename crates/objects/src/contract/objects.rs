@@ -57,7 +57,11 @@ pub(super) async fn metadata_are_kept(fixture: Fixture) {
 
 pub(super) async fn a_missing_object_is_told(fixture: Fixture) {
     let missing = key("missing");
-    assert_refused!(fixture, fixture.store.head(&missing, Conditions::default()).await, Error::NoSuchKey { .. });
+    assert_refused!(
+        fixture,
+        fixture.store.head(&missing, Conditions::default()).await,
+        Error::NoSuchKey { .. }
+    );
     let result = fixture.store.get(GetRequest::whole(missing)).await;
     assert_refused!(fixture, result, Error::NoSuchKey { key } if key == "missing");
 }

@@ -56,6 +56,22 @@ fn of_upload<T>(upload: &Upload, result: Result<T>) -> Result<T> {
     })
 }
 
+/// Names the source in an error about it: a copy's target need not exist.
+fn of_source<T>(source: &CopySource, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error {
+        Error::NoSuchKey { .. } => Error::NoSuchKey { key: source.key.display() },
+        error => error,
+    })
+}
+
+/// Some servers say that there is no object where the condition asks for one.
+fn of_condition<T>(conditions: &WriteConditions, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match (conditions, error) {
+        (WriteConditions::IfMatch(_), Error::NoSuchKey { .. }) => Error::PreconditionFailed,
+        (_, error) => error,
+    })
+}
+
 fn range_header(range: ByteRange) -> String {
     match range {
         ByteRange::Bounded { start, end } => format!("bytes={start}-{}", end.saturating_sub(1)),
@@ -100,7 +116,7 @@ impl ObjectStore for S3Bucket {
     async fn put(&self, request: PutRequest, body: Body) -> Result<PutResponse> {
         let action = self.object(Method::PUT, &request.key).metadata(&request.metadata)?;
         let action = action.write_conditions(&request.conditions)?.body(body);
-        let headers = self.transport.headers(action).await?;
+        let headers = of_condition(&request.conditions, self.transport.headers(action).await)?;
         let etag = headers::etag(&headers).ok_or_else(no_etag)?;
         Ok(PutResponse { etag, last_modified: None })
     }
@@ -130,7 +146,8 @@ impl ObjectStore for S3Bucket {
             action = action.header("x-amz-metadata-directive", "REPLACE")?.metadata(metadata)?;
         }
         let action = action.write_conditions(&request.conditions)?;
-        Made::parse(&self.transport.document(action).await?.1)
+        let (_, body) = of_source(&request.source, self.transport.document(action).await)?;
+        Made::parse(&body)
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
@@ -164,7 +181,8 @@ impl ObjectStore for S3Bucket {
         let range = range_header(ByteRange::Bounded { start: range.start, end: range.end });
         let action = self.upload(Method::PUT, upload).query("partNumber", number.to_string().as_bytes());
         let action = action.copy_source(&source, &self.name)?.header("x-amz-copy-source-range", &range)?;
-        let (_, body) = of_upload(upload, self.transport.document(action).await)?;
+        let answer = of_source(&source, self.transport.document(action).await);
+        let (_, body) = of_upload(upload, answer)?;
         Made::parse(&body).map(|made| made.etag)
     }
 
@@ -176,7 +194,8 @@ impl ObjectStore for S3Bucket {
     ) -> Result<PutResponse> {
         let action = self.upload(Method::POST, upload).write_conditions(&conditions)?;
         let action = action.body(Bytes::from(xml::complete(parts)));
-        let (_, body) = of_upload(upload, self.transport.document(action).await)?;
+        let answer = of_condition(&conditions, self.transport.document(action).await);
+        let (_, body) = of_upload(upload, answer)?;
         Made::parse(&body)
     }
 

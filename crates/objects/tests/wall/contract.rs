@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sandkeep_objects::{
-    AddressingStyle, Credentials, DirectoryService, MemoryService, MemorySettings, S3Client, S3Settings, contract,
+    AddressingStyle, Credentials, DirectoryService, MemoryService, MemorySettings, S3Client, S3Settings,
+    contract,
 };
 use sandkeep_testing::gateway::TestGateway;
 

@@ -19,7 +19,7 @@ fn processes_of(id_base: u32) -> Vec<PathBuf> {
 async fn a_destroyed_sandbox_leaves_nothing() {
     let world = World::new().await;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let sandbox = world.sandbox().await;
+    let sandbox = world.create("test", &SandboxSpec::default()).await;
     let groups = world.groups("test");
     assert!(groups.iter().all(|group| exists(group)) && world.remains().len() == 2);
     let mut execution = sandbox.exec(shell("(setsid sleep 1004 &); echo up; sleep 1004")).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_destroyed_sandbox_leaves_nothing() {
     assert!(!groups.iter().any(|group| exists(group)), "{groups:?}");
     assert_eq!(world.remains(), Vec::<PathBuf>::new());
     assert_eq!(std::fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts);
-    let again = world.sandbox().await;
+    let again = world.create("test", &SandboxSpec::default()).await;
     assert_eq!(sh(&again, "ls -A").await, "");
     again.destroy().await.unwrap();
 }
@@ -47,7 +47,7 @@ async fn a_destroyed_sandbox_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_used_once() {
     let world = World::new().await;
-    let sandbox = world.sandbox().await;
+    let sandbox = world.create("test", &SandboxSpec::default()).await;
     match world.runtime().create(&name_of("test"), &SandboxSpec::default()).await {
         Err(Error::Start { source, .. }) => assert_eq!(source.kind(), ErrorKind::AlreadyExists),
         other => panic!("{other:?}"),

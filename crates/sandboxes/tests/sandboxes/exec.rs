@@ -8,7 +8,7 @@ use crate::world::{World, argv, code, run, sh, shell, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_exact_in_both_forms() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let all: Vec<u8> = (1..=255).cycle().take(300_000).collect();
     let output = run(&sandbox, argv(&[b"printf", b"%s", &all[..100_000]])).await;
@@ -24,7 +24,7 @@ async fn output_is_exact_in_both_forms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn much_output_arrives_whole_and_waits_for_its_reader() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let mut execution = sandbox
         .exec(shell("head -c 20000000 /dev/zero | tee /dev/stderr; touch /tmp/written"))
@@ -45,7 +45,7 @@ async fn much_output_arrives_whole_and_waits_for_its_reader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_run_says_so_as_a_shell_would() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let check = async |request: ExecRequest, expected_code, expected_error: &str| {
         let output = run(&sandbox, request).await;
@@ -68,7 +68,7 @@ async fn what_cannot_run_says_so_as_a_shell_would() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_is_ours_and_input_is_empty() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let request = ExecRequest { env: vec![("A".into(), "b c".into())], ..argv(&[b"env"]) };
     let mut lines: Vec<_> = run(&sandbox, request).await.text().lines().map(str::to_owned).collect();
@@ -82,7 +82,7 @@ async fn the_environment_is_ours_and_input_is_empty() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_is_there_under_both_names() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let program = "import json, os, ssl, sqlite3\nprint(json.dumps({'uid': os.getuid()}))";
     for name in [&b"python"[..], b"python3"] {
@@ -94,7 +94,7 @@ async fn python_is_there_under_both_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timeout_ends_the_whole_group() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let request = |line: &str| ExecRequest { timeout: Some(Duration::from_millis(300)), ..shell(line) };
     let output = run(&sandbox, request("sleep 1000 & printf x >&2; sleep 1000")).await;
@@ -108,7 +108,7 @@ async fn a_timeout_ends_the_whole_group() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_run_is_killed_and_so_is_a_killed_one() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let line = "set -m; sleep 1002 & touch /tmp/started; wait";
     let running = "pgrep -fx 'sleep 1002'";
@@ -126,7 +126,7 @@ async fn a_dropped_run_is_killed_and_so_is_a_killed_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn background_children_do_not_hold_the_run() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let line = "(while :; do echo more || exit; sleep 0.01; touch /tmp/alive; done) & echo first";
     let output = run(&sandbox, shell(line)).await;
@@ -140,7 +140,7 @@ async fn background_children_do_not_hold_the_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orphans_are_reaped() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     sh(&sandbox, "for i in 1 2 3 4 5; do (sleep 0.05 >/dev/null 2>&1 &) ; done").await;
     until(async || code(&sandbox, "grep -qs '^State:.Z' /proc/[0-9]*/status").await != 0).await;
@@ -150,7 +150,7 @@ async fn orphans_are_reaped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_runs_at_once_do_not_mix() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let runs = (0..200).map(|number| {
         let sandbox = sandbox.clone();
@@ -167,7 +167,7 @@ async fn many_runs_at_once_do_not_mix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_hold() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let limits = sandkeep_sandboxes::Limits { memory: Some(64 << 20), processes: Some(20), cpu_millis: None };
     let sandbox = world.create("limited", &SandboxSpec { limits, ..SandboxSpec::default() }).await;
     let controllers = &world.runtime().features().cgroups.controllers;

@@ -25,7 +25,7 @@ async fn read(sandbox: &Sandbox, path: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_is_read_by_both_sides() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let content = Bytes::from((0..=255).cycle().take(1_000_000).collect::<Vec<u8>>());
     sandbox.write_file("deep/er/file name", content.clone()).await.unwrap();
@@ -48,7 +48,7 @@ async fn what_is_written_is_read_by_both_sides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_are_those_of_the_system() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     sh(&sandbox, "mkdir dir; mkfifo fifo; ln -s loop loop; touch plain").await;
     let read = async |path: &str| kind_of(sandbox.open_file(path).await);
@@ -71,7 +71,7 @@ async fn errors_are_those_of_the_system() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_leads_out_or_into_proc() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let outside = tempfile::tempdir().unwrap();
     let secret = outside.path().join("secret");
@@ -95,7 +95,7 @@ async fn no_path_leads_out_or_into_proc() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn swapped_links_never_win() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let target = tempfile::tempdir().unwrap();
     let path = target.path().to_str().unwrap().to_owned();
@@ -111,7 +111,7 @@ async fn swapped_links_never_win() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_sees_the_old_or_the_new_file() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let of = |letter: u8| Bytes::from(vec![letter; 100_000]);
     sandbox.write_file("file", of(b'a')).await.unwrap();

@@ -49,7 +49,7 @@ const DENIED: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn root_inside_has_no_power_outside() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     for line in DENIED {
         assert_ne!(code(&sandbox, line).await, 0, "allowed: {line}");
@@ -87,7 +87,7 @@ for name, family, protocol in (('vsock', 40, 0), ('audit', 16, 9), ('packet', 17
 #[cfg(target_arch = "x86_64")]
 #[tokio::test(flavor = "multi_thread")]
 async fn dangerous_calls_are_refused() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     sandbox.write_file("calls.py", CALLS.into()).await.unwrap();
     let answers = sh(&sandbox, "python3 calls.py").await;
@@ -100,7 +100,7 @@ async fn dangerous_calls_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn root_inside_can_do_what_a_root_does() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox =
         world.create("host-name", &SandboxSpec { hostname: "box".into(), ..Default::default() }).await;
     let check = async |line: &str, expected: &str| assert_eq!(sh(&sandbox, line).await, expected, "{line}");
@@ -144,7 +144,7 @@ async fn nothing_of_the_host_is_seen() {
         .spawn()
         .map(Killed)
         .unwrap();
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     assert_eq!(sh(&sandbox, &SEARCH.replace("SECRET", "[c]anary-9f3b27")).await, "0\n0");
     let host_paths = world.state();
@@ -202,7 +202,7 @@ async fn exposed_paths_are_read_only_and_keep_their_permissions() {
         std::fs::write(&path, name).unwrap();
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     }
-    let world = World::new().await;
+    let world = World::shared().await;
     let spec = SandboxSpec { expose: vec![shown.path().to_owned()], ..SandboxSpec::default() };
     let sandbox = world.create("exposed", &spec).await;
     let directory = shown.path().display();
@@ -214,7 +214,7 @@ async fn exposed_paths_are_read_only_and_keep_their_permissions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sandboxes_do_not_see_each_other() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let one = world.create("one", &SandboxSpec::default()).await;
     let other = world.create("other", &SandboxSpec::default()).await;
     assert_ne!(one.id_base(), other.id_base());
@@ -239,7 +239,7 @@ async fn both(one: &Sandbox, other: &Sandbox) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn we_can_listen_inside() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let listener = sandbox.listen(80).await.unwrap();
     let server = std::thread::spawn(move || {

@@ -32,7 +32,7 @@ fn open_root(mount: &OwnedFd) -> OwnedFd {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mounts_come_and_go_in_a_running_sandbox() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let made = sandbox.attach(tmpfs(&sandbox, "a"), "/new/deep/place", Placement::OnTop).await.unwrap();
     assert!(made);
@@ -50,7 +50,7 @@ async fn mounts_come_and_go_in_a_running_sandbox() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_mount_names_its_holders() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     for (number, line) in ["cd /data; sleep 1003", "exec 5</data/a; sleep 1003"].into_iter().enumerate() {
         sandbox.attach(tmpfs(&sandbox, "a"), "/data", Placement::OnTop).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_busy_mount_names_its_holders() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_was_attached_can_be_detached_or_replaced() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     for path in ["/", "/usr", "/proc", "/dev", "/dev/shm", "/dev/pts", "/workspace", "/missing", "/proc/keys"]
     {
@@ -96,7 +96,7 @@ async fn only_what_was_attached_can_be_detached_or_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_paths_stay_inside() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     sh(
         &sandbox,
@@ -129,7 +129,7 @@ async fn hostile_paths_stay_inside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_leaves_no_gap() {
-    let world = World::new().await;
+    let world = World::shared().await;
     replace_while_someone_looks(&world, "/workspace/mnt/b/bucket").await;
 }
 
@@ -178,7 +178,7 @@ async fn replace_while_someone_looks(world: &World, other: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn covering_a_directory_keeps_the_mounts_below() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     sandbox.attach(tmpfs(&sandbox, "bucket"), "/workspace/b", Placement::OnTop).await.unwrap();
     sandbox.attach(tmpfs(&sandbox, "restored"), "/workspace", Placement::OnTop).await.unwrap();
@@ -191,7 +191,7 @@ async fn covering_a_directory_keeps_the_mounts_below() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn overlays_keep_the_lower_untouched() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let lower = tmpfs(&sandbox, "kept");
     let mode = rustix::fs::Mode::from_raw_mode(0o751);
@@ -229,7 +229,7 @@ async fn mount_points_are_found_again_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_mount_refuses_writers_on_both_sides() {
-    let world = World::new().await;
+    let world = World::shared().await;
     let sandbox = world.sandbox().await;
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
     fsconfig_create(&context).unwrap();

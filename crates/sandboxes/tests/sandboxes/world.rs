@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use sandkeep_sandboxes::{
     Command, ExecEvent, ExecRequest, ExitStatus, Runtime, RuntimeSettings, Sandbox, SandboxName, SandboxSpec,
@@ -33,7 +34,21 @@ pub(crate) struct World {
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
+/// One for all tests that run at the same time and do not need their own: a start looks at all of /usr.
+static SHARED: tokio::sync::Mutex<Weak<World>> = tokio::sync::Mutex::const_new(Weak::new());
+
 impl World {
+    /// A world that others use as well; gone after the last of them.
+    pub(crate) async fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().await;
+        if let Some(world) = shared.upgrade() {
+            return world;
+        }
+        let world = Arc::new(Self::new().await);
+        *shared = Arc::downgrade(&world);
+        world
+    }
+
     pub(crate) async fn new() -> Self {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let directory = PathBuf::from(format!("/var/tmp/sandkeep-test-{}-{number}", std::process::id()));
@@ -67,7 +82,8 @@ impl World {
     }
 
     pub(crate) async fn sandbox(&self) -> Sandbox {
-        self.create("test", &SandboxSpec::default()).await
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        self.create(&format!("test-{number}"), &SandboxSpec::default()).await
     }
 
     pub(crate) async fn create(&self, name: &str, spec: &SandboxSpec) -> Sandbox {

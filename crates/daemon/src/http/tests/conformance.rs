@@ -112,7 +112,8 @@ async fn workspace_paths() {
 async fn routes_of_the_bridge() {
     let daemon = TestDaemon::new();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance/bridge_openapi_paths.json");
-    let table: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
+    let table: Value =
+        serde_json::from_str(&std::fs::read_to_string(path).expect("the table")).expect("JSON");
     for (path, methods) in table.as_object().expect("paths") {
         let segments = [("{id}", "abc"), ("{port}", "8080"), ("{path}", "workspace/a"), ("{sid}", "s")];
         let path = segments.iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
