@@ -134,9 +134,15 @@ pub(crate) struct MountArguments {
     /// Refuse every change.
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Stay in the foreground until unmounted or interrupted.
+    /// Stay in the foreground until unmounted or interrupted, and log to standard error.
     #[arg(long)]
     pub(crate) foreground: bool,
+    /// Where the background process logs [default: a file in /run/sandkeep or XDG_RUNTIME_DIR, named after DIRECTORY].
+    #[arg(long, value_name = "FILE", conflicts_with = "foreground")]
+    pub(crate) log: Option<PathBuf>,
+    /// Started by `sandkeep mount` itself: leaves the terminal, and removes this log at the end if nothing is in it.
+    #[arg(long, hide = true, value_name = "FILE", requires = "foreground")]
+    pub(crate) background_log: Option<PathBuf>,
 }
 
 /// How to reach the service.
