@@ -86,12 +86,11 @@ impl Log {
     fn open(chosen: Option<PathBuf>, directory: &Path) -> Result<Self> {
         let path = chosen.map_or_else(|| usual_log(directory), std::path::absolute);
         let path = path.map_err(while_doing("cannot choose a log file; name one with --log"))?;
-        let cannot =
-            || while_doing(&format!("cannot log to {}; choose another file with --log", path.display()));
+        let what = format!("cannot log to {}; choose another file with --log", path.display());
         let file = File::options().create(true).append(true).read(true).mode(0o600).open(&path);
-        let file = file.map_err(cannot())?;
-        let start = file.metadata().map_err(cannot())?.len();
-        Ok(Self { path: path.clone(), file, start })
+        let file = file.map_err(while_doing(&what))?;
+        let start = file.metadata().map_err(while_doing(&what))?.len();
+        Ok(Self { path, file, start })
     }
 
     /// The last line that was written since it was opened.
