@@ -78,7 +78,7 @@ pub(crate) struct ServeArguments {
     /// Where everything is kept [default: /var/lib/sandkeep].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,
-    /// Where sockets are [default: /run/sandkeep].
+    /// Where sockets are [default: /run/sandkeep, or with --data a directory in there].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) run: Option<PathBuf>,
     /// Settings file [default: ./sandkeep.toml, then /etc/sandkeep/sandkeep.toml].
