@@ -131,6 +131,6 @@ fn what_is_no_request_is_a_4xx_with_json() {
     let large = service.path("large");
     std::fs::write(&large, vec![0; (32 << 20) + 1]).expect("space");
     let upload = format!("@{}", large.display());
-    assert_eq!(status("PUT", "/v1/sandbox/abc/file/large", Some(&upload), &key), 413);
+    assert_eq!(status("PUT", "/v1/sandbox/abc/file/workspace/large", Some(&upload), &key), 413);
     assert_eq!(status("GET", "/health", None, &[]), 200);
 }
