@@ -5,7 +5,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 /// Leaves the session of the terminal, so that its hang-up and Ctrl-C do not reach this process.
 pub(super) fn detach_from_terminal() {
     // Fails only if this process leads its group already, which is as good.
-    drop(rustix::process::setsid());
+    let _ = rustix::process::setsid();
 }
 
 /// No core dumps, no ptrace, no /proc/PID/mem: keys live in this memory.
