@@ -40,12 +40,7 @@ impl Stock {
 /// Touches every page. Were a page missing, the kernel would fault it in while it copies a request; when SIGKILL comes
 /// in just then, the fault fails and the kernel answers the request with EIO instead of keeping it for a successor.
 fn resident() -> Vec<u8> {
-    #[allow(unused_mut)]
     let mut buffer = vec![0; MAX_REQUEST as usize + HEADROOM];
-    if false {
-    } else if false {
-    };
-    #[cfg(any())]
     buffer.chunks_mut(HEADROOM).for_each(|page| page[0] = 1);
     buffer
 }
@@ -62,11 +57,16 @@ impl Data {
     /// Takes `range` out of a thread's buffer: by copying, or by swapping the buffer for another.
     pub(crate) fn take(buffer: &mut Vec<u8>, range: Range<usize>, stock: &Arc<Stock>) -> Self {
         if range.len() < LEND_FROM {
-            let copy = buffer[range].to_vec();
-            return Self { range: 0..copy.len(), buffer: copy, stock: None };
+            return Self::copied(&buffer[range]);
         }
         let buffer = std::mem::replace(buffer, stock.take());
         Self { buffer, range, stock: Some(Arc::clone(stock)) }
+    }
+
+    /// A copy. Slots are never lent: a file that is being written keeps data for as long as it likes, and the connection
+    /// would run out of slots.
+    pub(crate) fn copied(bytes: &[u8]) -> Self {
+        Self { buffer: bytes.to_vec(), range: 0..bytes.len(), stock: None }
     }
 }
 

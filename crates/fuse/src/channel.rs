@@ -10,12 +10,15 @@ use rustix::io::Errno;
 use crate::abi::{Field, OutHeader, notify};
 use crate::event::Event;
 use crate::inflight::Inflight;
+use crate::slots::{Slot, Slots};
 
 /// More pieces of an answer than writev(2) takes are joined first.
 const FEW_PIECES: usize = 16;
 
 pub(crate) struct Channel {
     pub(crate) device: OwnedFd,
+    /// Where requests outlive us; none: in the reading threads' own buffers.
+    pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) inflight: Inflight,
     /// Requests read and not answered, and threads that are about to read.
     outstanding: AtomicUsize,
@@ -28,15 +31,17 @@ pub(crate) struct Channel {
 
 /// What reading gave.
 pub(crate) enum Received {
+    /// In the permit's slot if it has one, else in the thread's buffer.
     Message(usize, Permit),
     Nothing,
     Ended,
 }
 
 impl Channel {
-    pub(crate) fn new(device: OwnedFd) -> Arc<Self> {
+    pub(crate) fn new(device: OwnedFd, slots: Option<Arc<Slots>>) -> Arc<Self> {
         Arc::new(Self {
             device,
+            slots,
             inflight: Inflight::default(),
             outstanding: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -47,9 +52,16 @@ impl Channel {
 
     /// Reads the next request without waiting.
     pub(crate) fn receive(self: &Arc<Self>, buffer: &mut [u8]) -> Received {
-        let Some(permit) = self.permit() else { return Received::Nothing };
+        let Some(mut permit) = self.permit() else { return Received::Nothing };
         loop {
-            match rustix::io::read(&self.device, &mut *buffer) {
+            let read = match &self.slots {
+                None => rustix::io::read(&self.device, &mut *buffer),
+                Some(slots) => slots.receive(&self.device).map(|(slot, length)| {
+                    permit.slot = Some(slot);
+                    length
+                }),
+            };
+            match read {
                 Ok(length) => return Received::Message(length, permit),
                 // ENOENT: the request was interrupted while the kernel copied it to us.
                 Err(Errno::INTR | Errno::NOENT) => continue,
@@ -66,8 +78,22 @@ impl Channel {
     /// Counts first and looks at `stopped` then, as `stop` sets first and counts then: one of both sees the other.
     fn permit(self: &Arc<Self>) -> Option<Permit> {
         self.outstanding.fetch_add(1, Ordering::SeqCst);
-        let permit = Permit(Arc::clone(self));
+        let permit = Permit { channel: Arc::clone(self), slot: None };
         (!self.stopped()).then_some(permit)
+    }
+
+    /// For a request that an earlier server read; before anything else is read.
+    pub(crate) fn inherited(self: &Arc<Self>, slot: Arc<Slot>) -> Permit {
+        self.outstanding.fetch_add(1, Ordering::SeqCst);
+        Permit { channel: Arc::clone(self), slot: Some(slot) }
+    }
+
+    /// Sends what an earlier server was about to answer.
+    pub(crate) fn answer_again(&self, message: &[u8]) {
+        match rustix::io::write(&self.device, message) {
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(error) => tracing::debug!(%error, "the kernel refused a recorded answer"),
+        }
     }
 
     /// Nobody reads from now on.
@@ -133,13 +159,30 @@ impl Channel {
 }
 
 /// The right to read a request, then the duty to answer it.
-pub(crate) struct Permit(pub(crate) Arc<Channel>);
+pub(crate) struct Permit {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) slot: Option<Arc<Slot>>,
+}
+
+impl Permit {
+    /// Answers; a successor would find the answer until the kernel has it.
+    pub(crate) fn answer(&self, unique: u64, errno: i32, pieces: &[&[u8]]) {
+        if let Some(slot) = &self.slot {
+            let length = OutHeader::SIZE + pieces.iter().map(|piece| piece.len()).sum::<usize>();
+            slot.record(&OutHeader { len: length as u32, error: -errno, unique }, pieces);
+        }
+        self.channel.answer(unique, errno, pieces);
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let left = self.0.outstanding.fetch_sub(1, Ordering::SeqCst) - 1;
-        if left == 0 && self.0.stopped() {
-            self.0.idle.set();
+        if let Some(slot) = &self.slot {
+            slot.settle();
+        }
+        let left = self.channel.outstanding.fetch_sub(1, Ordering::SeqCst) - 1;
+        if left == 0 && self.channel.stopped() {
+            self.channel.idle.set();
         }
     }
 }

@@ -39,6 +39,10 @@ pub struct Connection {
     pub device: OwnedFd,
     /// The agreement.
     pub negotiated: Negotiated,
+    /// [`request_memory`](crate::request_memory) in which unanswered requests are found again after a crash; whoever
+    /// holds the connection keeps it together with the device. Without it the kernel is asked to send them again, which
+    /// it can from Linux 6.9 on.
+    pub requests: Option<OwnedFd>,
 }
 
 /// A filesystem that is mounted nowhere yet.

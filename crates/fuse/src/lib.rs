@@ -20,6 +20,7 @@ mod pool;
 mod readers;
 mod reply;
 mod request;
+mod slots;
 
 pub use buffers::Data;
 pub use connection::{Connection, MountOptions, Mounted, Negotiated};
@@ -33,3 +34,4 @@ pub use notify::Notifier;
 pub use pool::{Pool, Session, Takeover};
 pub use reply::Reply;
 pub use request::{Handler, Header, Request};
+pub use slots::request_memory;

@@ -1,7 +1,10 @@
-//! A file in memory, for tests of filesystems: crates above may not use unsafe code.
+//! A file in memory: for requests that outlive their reader, and for tests of filesystems, since crates above may not
+//! use unsafe code.
 
-use std::os::fd::AsFd;
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
@@ -52,6 +55,55 @@ impl SharedMapping {
         };
     }
 
+    /// A number of eight bytes that others change too.
+    pub(crate) fn load(&self, offset: usize) -> u64 {
+        self.number(offset).load(Ordering::Acquire)
+    }
+
+    /// Sets such a number; whoever sees it sees everything that was written before.
+    pub(crate) fn store(&self, offset: usize, number: u64) {
+        assert!(self.writable, "the mapping is writable");
+        self.number(offset).store(number, Ordering::Release);
+    }
+
+    fn number(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.length, "within the mapping");
+        // SAFETY: within the mapping and aligned (checked; mappings begin at pages), which lives as long as the result.
+        unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(offset).cast()) }
+    }
+
+    /// Copies bytes from one place to another that does not overlap.
+    pub(crate) fn copy(&self, from: Range<usize>, to: usize) {
+        let length = from.len();
+        assert!(self.writable && from.end <= self.length && to + length <= self.length, "within the mapping");
+        assert!(from.end <= to || to + length <= from.start, "apart");
+        // SAFETY: both lie within the mapping and do not overlap (checked).
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                self.start.as_ptr().add(from.start),
+                self.start.as_ptr().add(to),
+                length,
+            );
+        }
+    }
+
+    /// Bytes in place. Only for ranges that nobody writes to while the result is in use.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        assert!(range.start <= range.end && range.end <= self.length, "within the mapping");
+        // SAFETY: within the mapping (checked), and by the caller's promise not written to meanwhile.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
+    }
+
+    /// Reads from a descriptor into the mapping, as read(2).
+    pub(crate) fn receive(&self, from: impl AsFd, offset: usize, length: usize) -> Result<usize, Errno> {
+        assert!(self.writable && offset + length <= self.length, "within the mapping");
+        let descriptor = from.as_fd().as_raw_fd();
+        // SAFETY: the buffer lies within the mapping (checked), is writable, and no reference to it exists.
+        let read = unsafe { libc::read(descriptor, self.start.as_ptr().add(offset).cast(), length) };
+        usize::try_from(read)
+            .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+    }
+
     /// Writes changes to the file, as msync(2) with `MS_SYNC`.
     ///
     /// # Errors
@@ -61,6 +113,11 @@ impl SharedMapping {
         unsafe { msync(self.start.as_ptr().cast(), self.length, MsyncFlags::SYNC) }
     }
 }
+
+// SAFETY: memory is reached only through atomics, copies, and slices for which the caller promises that nobody writes.
+unsafe impl Send for SharedMapping {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMapping {}
 
 impl Drop for SharedMapping {
     fn drop(&mut self) {

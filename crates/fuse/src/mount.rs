@@ -28,7 +28,7 @@ pub fn mount(options: &MountOptions) -> Result<Mounted, Error> {
     let mount = detached(&device, options)?;
     let negotiated = init::answer(&device)?;
     raise_read_ahead(&mount, options.read_ahead_kib);
-    Ok(Mounted { connection: Connection { device, negotiated }, mount })
+    Ok(Mounted { connection: Connection { device, negotiated, requests: None }, mount })
 }
 
 fn detached(device: &OwnedFd, options: &MountOptions) -> Result<OwnedFd, Error> {

@@ -10,13 +10,15 @@ use crate::init::MAX_REQUEST;
 use crate::notify::{Notifier, Queue};
 use crate::readers::Readers;
 use crate::request::Handler;
+use crate::slots::Slots;
 
 /// How a connection came to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takeover {
     /// Nobody served it before.
     Fresh,
-    /// Its server died: ask the kernel to send unanswered requests again (6.9 and newer; else they are lost).
+    /// Its server died: answer the requests that it left in the connection's memory. Without such memory ask the kernel
+    /// to send them again (6.9 and newer; else they are lost).
     AfterCrash,
     /// Its server left in order, with nothing unanswered.
     AfterDrain,
@@ -50,20 +52,24 @@ impl Pool {
         takeover: Takeover,
         handler: impl FnOnce(Notifier) -> Arc<dyn Handler>,
     ) -> Result<Session, Error> {
-        let Connection { device, negotiated } = connection;
+        let Connection { device, negotiated, requests } = connection;
         if negotiated.max_write > MAX_REQUEST {
             return Err(Error::LargeRequests { max_write: negotiated.max_write });
         }
         let nonblocking = rustix::io::ioctl_fionbio(&device, true);
         nonblocking.map_err(|error| Error::Serve { step: "FIONBIO", source: error.into() })?;
-        let channel = Channel::new(device);
+        let opened = requests.map(Slots::open).transpose();
+        let opened = opened.map_err(|error| Error::Serve { step: "request memory", source: error.into() })?;
+        let (slots, leftovers) = opened.map_or((None, Vec::new()), |(slots, left)| (Some(slots), left));
+        let channel = Channel::new(device, slots);
         let handler = handler(self.notifications.notifier(&channel));
         if takeover == Takeover::AfterCrash
+            && channel.slots.is_none()
             && let Err(error) = channel.resend()
         {
             tracing::warn!(%error, "the kernel cannot send unanswered requests again; their callers wait for ever");
         }
-        let token = self.readers.add(&channel, handler)?;
+        let token = self.readers.add(&channel, handler, leftovers)?;
         Ok(Session { channel, negotiated, readers: Arc::clone(&self.readers), token })
     }
 }
@@ -110,7 +116,9 @@ impl Session {
         }
         let device = self.channel.device.try_clone();
         let device = device.map_err(|source| Error::Serve { step: "dup", source })?;
-        Ok(Connection { device, negotiated: self.negotiated })
+        let requests = self.channel.slots.as_ref().map(|slots| slots.file().try_clone()).transpose();
+        let requests = requests.map_err(|source| Error::Serve { step: "dup", source })?;
+        Ok(Connection { device, negotiated: self.negotiated, requests })
     }
 }
 

@@ -17,7 +17,8 @@ use crate::channel::{Channel, Permit, Received};
 use crate::decode::Operation;
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::request::{Handler, Request};
+use crate::request::{Handler, Request, Stored};
+use crate::slots::Leftover;
 
 /// Requests of one connection in a row, so that a busy one does not starve the others of a thread.
 const FAIR_SHARE: usize = 8;
@@ -86,9 +87,16 @@ impl Readers {
     }
 
     /// Reads a connection from now on.
-    pub(crate) fn add(&self, channel: &Arc<Channel>, handler: Arc<dyn Handler>) -> Result<u64, Error> {
+    pub(crate) fn add(
+        &self,
+        channel: &Arc<Channel>,
+        handler: Arc<dyn Handler>,
+        leftovers: Vec<Leftover>,
+    ) -> Result<u64, Error> {
         let token = self.next.fetch_add(1, Ordering::Relaxed);
         let served = Arc::new(Served { token, channel: Arc::clone(channel), handler });
+        // First, since what comes after them may depend on them.
+        leftovers.into_iter().for_each(|leftover| served.take_over(leftover));
         self.served.write().unwrap_or_else(PoisonError::into_inner).insert(token, served);
         for thread in &self.threads {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
@@ -158,7 +166,11 @@ impl Readers {
         for _ in 0..FAIR_SHARE {
             match served.channel.receive(buffer) {
                 Received::Message(length, permit) => {
-                    if let Some(request) = Request::new(buffer, length, &self.stock) {
+                    let stored = match permit.slot.clone() {
+                        Some(slot) => Stored::Slot(slot),
+                        None => Stored::Thread { buffer, stock: &self.stock },
+                    };
+                    if let Some(request) = Request::new(stored, length) {
                         served.dispatch(request, permit);
                     }
                 }
@@ -174,6 +186,26 @@ impl Readers {
 }
 
 impl Served {
+    /// Answers what an earlier server left, or says again what it had decided.
+    fn take_over(&self, leftover: Leftover) {
+        let Leftover { slot, length, answer, is_interrupted } = leftover;
+        let header = slot.header();
+        let permit = self.channel.inherited(Arc::clone(&slot));
+        match (answer, header.opcode) {
+            (Some(answer), _) => self.channel.answer_again(&answer),
+            // Nobody waits, and node references are not relied on after a crash.
+            (None, opcode::FORGET | opcode::BATCH_FORGET) => {}
+            (None, _) => {
+                if let Some(request) = Request::new(Stored::Slot(slot), length) {
+                    self.dispatch(request, permit);
+                }
+                if is_interrupted {
+                    self.channel.inflight.interrupt(header.unique);
+                }
+            }
+        }
+    }
+
     fn dispatch(&self, request: Request<'_>, permit: Permit) {
         // Whatever a panic leaves half done belongs to the handler; its Reply answers EIO while unwinding.
         let unique = request.header().unique;
@@ -195,7 +227,12 @@ impl Served {
             Ok(Operation::BatchForget(forgotten)) => {
                 forgotten.for_each(|(node, count)| self.handler.forget(node, count));
             }
-            Ok(Operation::Interrupt { unique }) => self.channel.inflight.interrupt(unique),
+            Ok(Operation::Interrupt { unique }) => {
+                if let Some(slots) = &self.channel.slots {
+                    slots.interrupt(unique);
+                }
+                self.channel.inflight.interrupt(unique);
+            }
             Ok(_) => self.channel.answer(request.header().unique, 0, &[]),
             Err(error) => tracing::warn!(%error, "the kernel sent what we cannot read"),
         }

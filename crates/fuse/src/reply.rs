@@ -27,7 +27,7 @@ impl Reply {
     /// answer. The answer should then be EINTR, soon.
     pub fn on_interrupt(&mut self, cancel: impl FnOnce() + Send + 'static) {
         self.interruptible = true;
-        self.permit.0.inflight.register(self.unique, Box::new(cancel));
+        self.permit.channel.inflight.register(self.unique, Box::new(cancel));
     }
 
     /// Succeeds with the pieces, one after another.
@@ -43,9 +43,9 @@ impl Reply {
     fn send(&mut self, errno: i32, pieces: &[&[u8]]) {
         self.answered = true;
         if self.interruptible {
-            self.permit.0.inflight.unregister(self.unique);
+            self.permit.channel.inflight.unregister(self.unique);
         }
-        self.permit.0.answer(self.unique, errno, pieces);
+        self.permit.answer(self.unique, errno, pieces);
     }
 }
 

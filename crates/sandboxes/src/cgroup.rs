@@ -77,14 +77,11 @@ impl Cgroups {
             return;
         }
         let own = own_directory(mount, membership, "");
-        // Below a group that has processes of its own (ours) no controller can be enabled; the top is an exception.
         let candidates = [own.clone(), Some(mount.point.clone())];
-        let parent = candidates.into_iter().flatten().find(|directory| can_enable_a_controller(directory));
-        let Some(parent) = parent.or(own).filter(|directory| directory.is_dir()) else { return };
-        for name in CONTROLLERS {
-            if std::fs::write(parent.join("cgroup.subtree_control"), format!("+{name}")).is_ok() {
-                self.controllers.insert(name.to_owned(), CgroupVersion::V2);
-            }
+        let usable = candidates.into_iter().flatten().find(|directory| can_be_divided(directory));
+        let Some(parent) = usable.or(own).filter(|directory| directory.is_dir()) else { return };
+        for name in enabled_controllers(&parent) {
+            self.controllers.insert(name.to_owned(), CgroupVersion::V2);
         }
         self.kill = true;
         self.parents.unified = Some(parent);
@@ -118,12 +115,27 @@ impl Cgroups {
     }
 }
 
-fn can_enable_a_controller(directory: &Path) -> bool {
-    let offered = std::fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
-    offered
-        .split_whitespace()
-        .filter(|name| CONTROLLERS.contains(name))
-        .any(|name| std::fs::write(directory.join("cgroup.subtree_control"), format!("+{name}")).is_ok())
+/// Enables all controllers that are offered for the groups below a directory.
+///
+/// Never in a group that has processes itself, except for the top: the kernel would refuse `memory` and accept `pids`
+/// and `cpu`, after which no group below it takes processes (cgroup-v2.rst, "No Internal Process Constraint" and
+/// "Threads").
+fn can_be_divided(directory: &Path) -> bool {
+    let read = |file: &str| std::fs::read_to_string(directory.join(file));
+    let is_top = read("cgroup.type").is_err();
+    if !is_top && !read("cgroup.procs").is_ok_and(|processes| processes.is_empty()) {
+        return false;
+    }
+    let offered = read("cgroup.controllers").unwrap_or_default();
+    let offered = offered.split_whitespace().filter(|name| CONTROLLERS.contains(name));
+    let wanted: Vec<_> = offered.map(|name| format!("+{name}")).collect();
+    !wanted.is_empty() && std::fs::write(directory.join("cgroup.subtree_control"), wanted.join(" ")).is_ok()
+}
+
+/// Controllers of ours that groups below a directory have.
+fn enabled_controllers(directory: &Path) -> Vec<&'static str> {
+    let enabled = std::fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default();
+    CONTROLLERS.into_iter().filter(|name| enabled.split_whitespace().any(|one| one == *name)).collect()
 }
 
 /// The directory of our own group in a mounted tree, from lines `number:controllers:path`.

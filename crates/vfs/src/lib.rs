@@ -18,7 +18,7 @@ pub use connections::{abort_connection, connection_id};
 pub use error::{Errno, MountError};
 pub use filesystem::{FileSystem, KernelCache};
 pub use memory::MemoryFs;
-pub use mount::{Connection, MountOptions, Mounted, Negotiated, abort, attach, mount};
+pub use mount::{Connection, MountOptions, Mounted, Negotiated, abort, attach, mount, request_memory};
 pub use server::{Server, Session, Takeover};
 pub use types::{
     Attributes, AttributesReply, Caller, DirectoryEntry, Entry, FileHandle, FileKind, Inode, LockOwner,

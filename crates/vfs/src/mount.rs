@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
-pub use sandkeep_fuse::{Connection, MountOptions, Mounted, Negotiated};
+pub use sandkeep_fuse::{Connection, MountOptions, Mounted, Negotiated, request_memory};
 
 use crate::error::MountError;
 use crate::{abort_connection, connection_id};

@@ -83,6 +83,8 @@ struct Served {
     id: VolumeId,
     volume: Volume,
     device: OwnedFd,
+    /// Where a worker's successor finds what it had read and not answered.
+    requests: OwnedFd,
     negotiated: Negotiated,
     since: SystemTime,
 }
@@ -138,9 +140,11 @@ impl Keeper {
             sandkeep_vfs::mount(options).map_err(|error| VolumeError::failed("cannot mount", &error))?;
         let connection_id = sandkeep_vfs::connection_id(&mounted.mount)
             .map_err(|error| VolumeError::failed("cannot identify the mount", &error))?;
-        let Connection { device, negotiated } = mounted.connection;
-        let served =
-            Served { id: self.next_id(&volume), volume, device, negotiated, since: SystemTime::now() };
+        let Connection { device, negotiated, .. } = mounted.connection;
+        let requests = sandkeep_vfs::request_memory()
+            .map_err(|error| VolumeError::failed("cannot keep requests", &io::Error::from(error)))?;
+        let (id, since) = (self.next_id(&volume), SystemTime::now());
+        let served = Served { id, volume, device, requests, negotiated, since };
         let worker = self.start_ready(&served, false)?;
         let id = served.id.clone();
         let entry = Entry {
@@ -173,7 +177,7 @@ impl Keeper {
         let job =
             Job::Serve { volume: volume.clone(), negotiated: *negotiated, since: *since, crashed_before };
         let mut worker = self
-            .start(&job, &[&served.device])
+            .start(&job, &[&served.device, &served.requests])
             .map_err(|error| VolumeError::failed("cannot start a worker", &error))?;
         let verdict = match readable(&worker.channel, READY_TIMEOUT) {
             Ok(true) => channel::receive::<Report>(&worker.channel),
@@ -341,7 +345,7 @@ fn end_child(child: &mut Child) {
 
 fn kill(pid: u32) {
     if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
-        // Gone already is as good.
+        // It may have ended by itself.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }

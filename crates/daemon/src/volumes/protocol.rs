@@ -46,7 +46,7 @@ pub(crate) enum Answer {
 /// Keeper to worker, first message.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Serve the connection whose device comes along. `since` is when the volume was first asked for: a backup that expires
+    /// Serve the connection whose device and memory of requests come along. `since` is when the volume was first asked for: a backup that expires
     /// while it is in use stays usable.
     Serve { volume: Volume, negotiated: Negotiated, since: SystemTime, crashed_before: bool },
     /// Archive the first descriptor, report to the second.

@@ -31,9 +31,11 @@ pub(crate) async fn run(socket: OwnedFd) -> io::Result<()> {
     let missing = || io::Error::new(io::ErrorKind::InvalidData, "a descriptor did not come along");
     match job {
         Job::Serve { volume, negotiated, since, crashed_before } => {
+            let requests = Some(descriptors.pop().ok_or_else(missing)?);
             let device = descriptors.pop().ok_or_else(missing)?;
+            let connection = Connection { device, negotiated, requests };
             let takeover = if crashed_before { Takeover::AfterCrash } else { Takeover::Fresh };
-            let opening = open_and_serve(volume, since, Connection { device, negotiated }, takeover);
+            let opening = open_and_serve(volume, since, connection, takeover);
             serve(&keeper, opening).await
         }
         Job::Backup(job) => {

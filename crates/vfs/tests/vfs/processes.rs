@@ -1,7 +1,7 @@
 //! This test binary, started again in another role: servers that are killed, clients that touch a mount.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -76,12 +76,23 @@ fn plays_its_role() {
     }
 }
 
-/// Starts a server on a device that somebody else holds open too. `holds`: it never answers slow reads.
-pub(crate) fn server(device: OwnedFd, agreed: Negotiated, takeover: Takeover, holds: bool) -> Process {
+/// Starts a server on a connection that somebody else holds too. `holds`: it never answers slow reads.
+pub(crate) fn server(connection: Connection, takeover: Takeover, holds: bool) -> Process {
+    let Connection { device, negotiated: agreed, requests } = connection;
     let Negotiated { minor, flags, max_write } = agreed;
     let crashed = takeover == Takeover::AfterCrash;
-    let argument = format!("{minor} {flags} {max_write} {} {}", u8::from(crashed), u8::from(holds));
+    let remembers = requests.is_some();
+    let argument = format!(
+        "{minor} {flags} {max_write} {} {} {}",
+        u8::from(crashed),
+        u8::from(holds),
+        u8::from(remembers)
+    );
     let mut command = again("server", &argument);
+    // Standard error is the one other descriptor that a child can be given without unsafe code.
+    if let Some(requests) = requests {
+        command.stderr(requests);
+    }
     Process(command.stdin(device).stdout(Stdio::piped()).spawn().unwrap())
 }
 
@@ -97,7 +108,8 @@ fn serve(argument: &str) {
     }
     std::thread::spawn(move || seen.iter().try_for_each(|what| writeln!(std::io::stdout(), "{what:?}")));
     let server = Server::start(2, runtime.handle().clone()).unwrap();
-    let session = server.serve(Connection { device, negotiated }, probe, takeover).unwrap();
+    let requests = (numbers[5] == 1).then(|| std::io::stderr().as_fd().try_clone_to_owned().unwrap());
+    let session = server.serve(Connection { device, negotiated, requests }, probe, takeover).unwrap();
     runtime.block_on(session.ended());
 }
 
