@@ -7,7 +7,7 @@ use super::buckets::owner;
 use crate::call::Call;
 use crate::dates::iso_date;
 use crate::fault::{Fault, Outcome};
-use crate::headers::quoted;
+use crate::headers::{DEFAULT_TYPE, quoted};
 use crate::query::Query;
 use crate::reply::{self, Reply};
 use crate::xml::Xml;
@@ -156,15 +156,21 @@ fn contents(entry: &mut Xml, object: &ListedObject, shown: Shown) {
         owner(entry, "Owner");
     }
     entry.text("StorageClass", "STANDARD");
-    if let Some(metadata) = object.metadata.as_ref().filter(|_| shown.metadata) {
+    if let Some(metadata) = object.metadata.as_ref().filter(|metadata| shown.metadata && fits(metadata)) {
         entry.element("UserMetadata", |list| user_metadata(list, metadata));
     }
 }
 
-/// Elements named by headers; a name that no element can have is left out, and the reader asks with HEAD.
+/// Whether all names can be those of elements; otherwise the reader has to ask with HEAD.
+fn fits(metadata: &ObjectMetadata) -> bool {
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    metadata.user.keys().all(|name| plain(name))
+}
+
+/// Elements named by headers.
 fn user_metadata(list: &mut Xml, metadata: &ObjectMetadata) {
+    list.text("content-type", metadata.content_type.as_deref().unwrap_or(DEFAULT_TYPE));
     let standard = [
-        ("content-type", &metadata.content_type),
         ("cache-control", &metadata.cache_control),
         ("content-disposition", &metadata.content_disposition),
         ("content-encoding", &metadata.content_encoding),
@@ -174,8 +180,7 @@ fn user_metadata(list: &mut Xml, metadata: &ObjectMetadata) {
     for (name, value) in standard {
         list.optional(name, value.as_deref());
     }
-    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    for (name, value) in metadata.user.iter().filter(|(name, _)| plain(name)) {
+    for (name, value) in &metadata.user {
         list.text(&format!("X-Amz-Meta-{name}"), value);
     }
 }
