@@ -23,3 +23,9 @@ pub use code::ErrorCode;
 pub use error::{ClientError, InvalidInput};
 pub use id::{SandboxId, base32};
 pub use wire::*;
+
+/// The time for answers: in milliseconds, as dates of JavaScript are and the contract writes them.
+pub fn now() -> jiff::Timestamp {
+    let milliseconds = jiff::Timestamp::now().as_millisecond();
+    jiff::Timestamp::from_millisecond(milliseconds).expect("it was a timestamp before")
+}

@@ -104,7 +104,8 @@ fn a_program_of_any_kind_runs_verbatim() {
     let code = |arguments: &[&str]| service.run(arguments).status.code();
     assert_eq!(code(&["sandbox", "exec", "demo", "--shell", "exit 3"]), Some(3));
     assert_eq!(code(&["sandbox", "exec", "demo", "--", "no-such-program"]), Some(127));
-    assert_eq!(code(&["sandbox", "exec", "demo", "--timeout", "0.3", "--", "sleep", "60"]), Some(124));
+    let late = service.run(&["sandbox", "exec", "demo", "--timeout", "0.3", "--", "sleep", "60"]);
+    assert_eq!((late.status.code(), &late.stderr[..]), (Some(124), &b"Command timed out after 300ms\n"[..]));
     assert_eq!(
         service.ok(&["sandbox", "exec", "demo", "--cwd", "/tmp", "--env", "A=b", "--shell", "pwd; echo $A"]),
         "/tmp\nb\n"

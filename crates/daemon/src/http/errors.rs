@@ -6,7 +6,6 @@ use std::io;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use sandkeep_api::{BridgeCode, BridgeErrorBody, ErrorBody, ErrorCode, InvalidInput};
 use sandkeep_objects::Error as StoreError;
 use serde_json::{Map, Value, json};
@@ -29,7 +28,7 @@ pub(super) struct BridgeError {
 
 impl OurError {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(Box::new(ErrorBody::new(code, message, Timestamp::now())))
+        Self(Box::new(ErrorBody::new(code, message, sandkeep_api::now())))
     }
 
     pub(super) fn into_body(self) -> ErrorBody {

@@ -19,8 +19,6 @@ const MAX_KEPT_OUTPUT: usize = 32 << 20;
 pub(crate) struct Running {
     execution: Execution,
     live: Arc<Live>,
-    timeout: Option<Duration>,
-    ended: Option<ExitStatus>,
 }
 
 /// What a command wrote, and how it ended.
@@ -66,29 +64,17 @@ impl Services {
         request: sandboxes::ExecRequest,
     ) -> Result<Running, ServiceError> {
         let live = self.live(id).await?;
-        let timeout = request.timeout;
         let started = async { live.sandbox.exec(request).await.map_err(ServiceError::Exec) };
         let execution = live.during(started).await?;
-        Ok(Running { execution, live, timeout, ended: None })
+        Ok(Running { execution, live })
     }
 }
 
 impl Running {
     /// The next event; `Exit` is the last.
     pub(crate) async fn next(&mut self) -> Result<ExecEvent, ServiceError> {
-        if let Some(status) = self.ended.take() {
-            return Ok(ExecEvent::Exit(status));
-        }
         let live = Arc::clone(&self.live);
-        let next = async { self.execution.next().await.ok_or(ServiceError::Interrupted) };
-        match live.during(next).await? {
-            ExecEvent::Exit(status) if status.timed_out => {
-                self.ended = Some(status);
-                let milliseconds = self.timeout.unwrap_or_default().as_millis();
-                Ok(ExecEvent::Stderr(format!("Command timed out after {milliseconds}ms\n").into()))
-            }
-            event => Ok(event),
-        }
+        live.during(async { self.execution.next().await.ok_or(ServiceError::Interrupted) }).await
     }
 
     /// Everything until the end.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use sandkeep_api::{SandboxId, SandboxInfo, SandboxOptions, base32};
 use sandkeep_sandboxes::{Limits, Network, SandboxName, SandboxSpec};
 use tracing::warn;
@@ -102,7 +101,7 @@ impl Services {
         let record = SandboxRecord {
             id,
             name,
-            created_at: Timestamp::now(),
+            created_at: sandkeep_api::now(),
             labels: options.labels,
             mounts,
             restores,

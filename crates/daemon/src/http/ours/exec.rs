@@ -21,7 +21,7 @@ use crate::services::{Running, TextSplitter};
 pub(super) async fn exec(State(services): App, Id(id): Id, request: Request) -> Result<Response> {
     let request: ExecRequest = body::typed(request).await?;
     let (stream, encoding) = (request.stream, request.encoding);
-    let about = About { command: shown(&request), started: Instant::now(), timestamp: Timestamp::now() };
+    let about = About { command: shown(&request), started: Instant::now(), timestamp: sandkeep_api::now() };
     let running = services.exec(&id, request).await?;
     if stream {
         return Ok(events::respond(Stream::new(running, encoding, about), Stream::next));
@@ -87,7 +87,7 @@ impl Stream {
         }
         loop {
             let event = self.running.as_mut()?.next().await;
-            let timestamp = Timestamp::now();
+            let timestamp = sandkeep_api::now();
             let bytes = match event {
                 Ok(ExecEvent::Stdout(bytes)) => {
                     let ready = self.ready(&bytes, |stream| &mut stream.stdout);
@@ -118,11 +118,11 @@ impl Stream {
     }
 
     fn stdout_event(&self, bytes: &Bytes) -> Bytes {
-        self.output(bytes, |data| Event::Stdout { data, timestamp: Timestamp::now() })
+        self.output(bytes, |data| Event::Stdout { data, timestamp: sandkeep_api::now() })
     }
 
     fn stderr_event(&self, bytes: &Bytes) -> Bytes {
-        self.output(bytes, |data| Event::Stderr { data, timestamp: Timestamp::now() })
+        self.output(bytes, |data| Event::Stderr { data, timestamp: sandkeep_api::now() })
     }
 
     /// Nothing, if there is nothing to show.

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use jiff::Timestamp;
 use sandkeep_api::{DirectoryListing, FileExists, FileWritten, MakeDirectory, checks};
 
 use super::{App, AtPath, Id, Result};
@@ -58,7 +57,7 @@ pub(super) async fn list(
 ) -> Result<Json<DirectoryListing>> {
     let path = checks::file_path(&path)?;
     let files = services.list_files(&id, &path).await?;
-    Ok(Json(DirectoryListing { path, count: files.len(), files, timestamp: Timestamp::now() }))
+    Ok(Json(DirectoryListing { path, count: files.len(), files, timestamp: sandkeep_api::now() }))
 }
 
 pub(super) async fn make_directory(
@@ -74,5 +73,5 @@ pub(super) async fn make_directory(
 }
 
 fn done(path: String) -> Json<FileWritten> {
-    Json(FileWritten { success: true, path, timestamp: Timestamp::now() })
+    Json(FileWritten { success: true, path, timestamp: sandkeep_api::now() })
 }
