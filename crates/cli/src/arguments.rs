@@ -78,7 +78,7 @@ pub(crate) struct ServeArguments {
     /// Where everything is kept [default: /var/lib/sandkeep].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,
-    /// Where sockets are [default: /run/sandkeep].
+    /// Where sockets are [default: /run/sandkeep, or with --data a directory in there].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) run: Option<PathBuf>,
     /// Settings file [default: ./sandkeep.toml, then /etc/sandkeep/sandkeep.toml].
@@ -134,9 +134,15 @@ pub(crate) struct MountArguments {
     /// Refuse every change.
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Stay in the foreground until unmounted or interrupted.
+    /// Stay in the foreground until unmounted or interrupted, and log to standard error.
     #[arg(long)]
     pub(crate) foreground: bool,
+    /// Where the background process logs [default: a file in /run/sandkeep or XDG_RUNTIME_DIR, named after DIRECTORY].
+    #[arg(long, value_name = "FILE", conflicts_with = "foreground")]
+    pub(crate) log: Option<PathBuf>,
+    /// Started by `sandkeep mount` itself: leaves the terminal, and removes this log at the end if nothing is in it.
+    #[arg(long, hide = true, value_name = "FILE", requires = "foreground")]
+    pub(crate) background_log: Option<PathBuf>,
 }
 
 /// How to reach the service.

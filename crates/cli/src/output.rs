@@ -60,11 +60,6 @@ impl Output {
         drop(stdout.write_all(bytes).and_then(|()| stdout.flush()));
     }
 
-    /// Talk.
-    pub(crate) fn note(self, text: &str) {
-        drop(writeln!(anstream::stderr(), "{text}"));
-    }
-
     /// Bytes that a program in a sandbox wrote to its standard error.
     pub(crate) fn error_data(self, bytes: &[u8]) {
         drop(io::stderr().lock().write_all(bytes));

@@ -76,12 +76,12 @@ struct Daemon {
     volumes: Volumes,
     gateway: Gateway,
     listener: TcpListener,
-    _lock: File,
+    _locks: [File; 2],
 }
 
 impl Daemon {
     async fn start(settings: Settings) -> Result<Self, StartError> {
-        let lock = prepare(&settings)?;
+        let locks = prepare(&settings)?;
         let address = settings.listen;
         let refused = |source| StartError::Listen { address, source };
         // First of all, so that a taken address leaves nothing to be ended.
@@ -97,7 +97,7 @@ impl Daemon {
             }
         };
         info!(api = %started.address, s3 = %started.s3_address, "ready");
-        Ok(Self { started, services, volumes, gateway, listener, _lock: lock })
+        Ok(Self { started, services, volumes, gateway, listener, _locks: locks })
     }
 
     async fn serve_until(self, shutdown: impl Future<Output = ()>) {
@@ -130,8 +130,8 @@ async fn serve(listener: TcpListener, router: Router, closing: CancellationToken
     }
 }
 
-/// Makes the directories and takes the lock of the data directory.
-fn prepare(settings: &Settings) -> Result<File, StartError> {
+/// Makes the directories and takes the locks of those that only one daemon may use.
+fn prepare(settings: &Settings) -> Result<[File; 2], StartError> {
     for directory in [&settings.data, &settings.run] {
         private_directory(directory)?;
     }
@@ -139,12 +139,17 @@ fn prepare(settings: &Settings) -> Result<File, StartError> {
         private_directory(&settings.data.join(name))?;
     }
     private_directory(&settings.run.join("sandboxes"))?;
-    let path = settings.data.join("daemon.lock");
+    Ok([lock(&settings.data)?, lock(&settings.run)?])
+}
+
+/// Held as long as the file is open.
+fn lock(directory: &Path) -> Result<File, StartError> {
+    let path = directory.join("daemon.lock");
     let unusable = |source| StartError::Directory { path: path.clone(), source };
     let lock = File::create(&path).map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: settings.data.clone() }),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: directory.to_owned() }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
 }

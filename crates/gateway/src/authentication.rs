@@ -6,8 +6,8 @@ use http::StatusCode;
 use http::request::Parts;
 use sandkeep_objects::sigv4::{ChunkSigner, Claim, PayloadHash, SignedRequest};
 
-use crate::KeyRing;
 use crate::fault::{Fault, Outcome};
+use crate::{Access, KeyRing};
 
 /// How far a client's clock may be off, as on S3.
 const SKEW: Duration = Duration::from_secs(15 * 60);
@@ -20,6 +20,8 @@ const ALWAYS_ACCEPTED: [&str; 2] = ["us-east-1", "auto"];
 pub(crate) struct Authenticated {
     pub(crate) payload: PayloadHash,
     pub(crate) chunks: ChunkSigner,
+    /// What its key may do.
+    pub(crate) access: Access,
 }
 
 /// Checks the signature of a request.
@@ -37,7 +39,10 @@ pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) ->
     }
     claim.check_time(SystemTime::now(), SKEW)?;
     let chunks = claim.verify(&request, &key.credentials.secret_access_key)?;
-    Ok(Authenticated { payload: claim.payload, chunks })
+    if key.access.has_expired(SystemTime::now()) {
+        return Err(Fault::bad("ExpiredToken", "The access key has expired."));
+    }
+    Ok(Authenticated { payload: claim.payload, chunks, access: key.access.clone() })
 }
 
 /// boto3 still presigns with version 2 unless it is told otherwise; say so rather than call it anonymous.

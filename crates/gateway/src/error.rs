@@ -24,4 +24,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Names of keys are unique.
+    #[error("there is a key named {name:?} already")]
+    KeyExists {
+        /// The name.
+        name: String,
+    },
+    /// No key has that name.
+    #[error("there is no key named {name:?}")]
+    NoSuchKeyPair {
+        /// The name.
+        name: String,
+    },
 }

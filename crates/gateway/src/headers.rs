@@ -22,6 +22,9 @@ const USER_PREFIX: &str = "x-amz-meta-";
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 const USER_METADATA_LIMIT: usize = 2 * 1024;
 
+/// The type of an object that was stored without one.
+pub(crate) const DEFAULT_TYPE: &str = "binary/octet-stream";
+
 /// Headers that ask for something this endpoint does not do; ignoring them would be a lie.
 const UNSUPPORTED: [&str; 12] = [
     "x-amz-bucket-object-lock-enabled",
@@ -196,7 +199,7 @@ pub(crate) fn describe(reply: &mut Reply, info: &ObjectInfo, query: &Query) -> O
         }
     }
     let headers = reply.headers_mut();
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("binary/octet-stream"));
+    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(DEFAULT_TYPE));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     for (name, value) in &metadata.user {
         add_header(reply, format!("{USER_PREFIX}{name}"), value);

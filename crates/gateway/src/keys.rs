@@ -1,15 +1,15 @@
-//! Access keys of the endpoint, kept in a file of mode 0600.
+//! Access keys of the endpoint, and the changes that can be made to them.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use sandkeep_objects::{AccessKeyId, Credentials};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::key_file::{self, Stamp};
+use crate::{Access, Error};
 
 /// A key pair the endpoint accepts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,25 +19,75 @@ pub struct AccessKey {
     /// The pair.
     #[serde(flatten)]
     pub credentials: Credentials,
+    /// What it may do.
+    #[serde(default)]
+    pub access: Access,
 }
 
 /// All key pairs of an endpoint.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct KeyRing {
     keys: Vec<AccessKey>,
+    #[serde(skip)]
+    origin: Option<Origin>,
+}
+
+/// Where a ring was read from.
+#[derive(Clone, Debug)]
+struct Origin {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+    given: Option<Credentials>,
 }
 
 impl KeyRing {
     /// Reads the key file, or makes it at the first start with two random pairs, `default` and `internal`.
     /// `given` (from SANDKEEP_S3_ACCESS_KEY_ID / SANDKEEP_S3_SECRET_ACCESS_KEY) replaces the pair `default`.
     pub fn load_or_create(path: &Path, given: Option<Credentials>) -> Result<Self, Error> {
-        let mut ring =
-            read_or_create(path).map_err(|source| Error::Keys { path: path.to_owned(), source })?;
+        let mut ring = change(path, || {
+            // Before the content: a change in between is noticed later.
+            let stamp = key_file::stamp(path);
+            let mut ring = key_file::read_or_create(path, Self::random)?;
+            ring.origin = Some(Origin { path: path.to_owned(), stamp, given: given.clone() });
+            Ok(ring)
+        })?;
         if let Some(credentials) = given {
             ring.keys.retain(|key| key.name != "default");
-            ring.keys.insert(0, AccessKey { name: "default".to_owned(), credentials });
+            let access = Access::default();
+            ring.keys.insert(0, AccessKey { name: "default".to_owned(), credentials, access });
         }
         Ok(ring)
+    }
+
+    /// Adds a random pair to the key file and returns it. A running endpoint accepts it at once.
+    ///
+    /// # Errors
+    /// There is a key of that name; the file cannot be changed.
+    pub fn create(path: &Path, name: &str, access: Access) -> Result<AccessKey, Error> {
+        let credentials = change(path, random_credentials)?;
+        let key = AccessKey { name: name.to_owned(), credentials, access };
+        let taken = || Error::KeyExists { name: name.to_owned() };
+        let add = |ring: &mut Self| {
+            let free = ring.named(name).is_none();
+            if free {
+                ring.keys.push(key.clone());
+            }
+            free
+        };
+        if Self::edit(path, add)? { Ok(key) } else { Err(taken()) }
+    }
+
+    /// Takes a pair out of the key file. A running endpoint refuses it at once.
+    ///
+    /// # Errors
+    /// There is no key of that name; the file cannot be changed.
+    pub fn remove(path: &Path, name: &str) -> Result<(), Error> {
+        let remove = |ring: &mut Self| {
+            let before = ring.keys.len();
+            ring.keys.retain(|key| key.name != name);
+            ring.keys.len() < before
+        };
+        if Self::edit(path, remove)? { Ok(()) } else { Err(Error::NoSuchKeyPair { name: name.to_owned() }) }
     }
 
     /// The pairs.
@@ -55,66 +105,64 @@ impl KeyRing {
         self.keys.iter().find(|key| key.credentials.access_key_id == *id)
     }
 
+    /// Changes the file while no other process does; nothing is written if `edit` returns false.
+    fn edit(path: &Path, edit: impl FnOnce(&mut Self) -> bool) -> Result<bool, Error> {
+        change(path, || {
+            let mut ring: Self = key_file::read_or_create(path, Self::random)?;
+            let _turn = key_file::take_turn(path)?;
+            ring.keys = key_file::read(path)?.keys;
+            let changed = edit(&mut ring);
+            if changed {
+                key_file::replace(path, &ring)?;
+            }
+            Ok(changed)
+        })
+    }
+
     fn random() -> io::Result<Self> {
         let key = |name: &str| {
-            random_credentials().map(|credentials| AccessKey { name: name.to_owned(), credentials })
+            let credentials = random_credentials()?;
+            Ok::<_, io::Error>(AccessKey { name: name.to_owned(), credentials, access: Access::default() })
         };
-        Ok(Self { keys: vec![key("default")?, key("internal")?] })
+        Ok(Self { keys: vec![key("default")?, key("internal")?], origin: None })
     }
-}
 
-fn read_or_create(path: &Path) -> io::Result<KeyRing> {
-    match read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create(path, &KeyRing::random()?)?;
-            // Another process may have been first; then its keys are the keys.
-            read(path)
+    /// The ring as its file has it now; none if that has not changed, or cannot be read.
+    fn changed(&self) -> Option<Self> {
+        let origin = self.origin.as_ref()?;
+        if key_file::stamp(&origin.path) == origin.stamp {
+            return None;
         }
-        other => other,
+        let loaded = Self::load_or_create(&origin.path, origin.given.clone());
+        loaded.inspect_err(|error| tracing::warn!(%error, "the old keys stay in use")).ok()
     }
 }
 
-fn read(path: &Path) -> io::Result<KeyRing> {
-    let file = File::open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "the key file was readable by others");
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    serde_json::from_reader(io::BufReader::new(file))
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
+/// The keys of a running endpoint, which follow their file.
+#[derive(Debug)]
+pub(crate) struct LiveKeys(RwLock<Arc<KeyRing>>);
 
-/// Writes a complete file beside and links it to its name, which fails if there is one.
-fn create(path: &Path, ring: &KeyRing) -> io::Result<()> {
-    let temporary = path.with_extension(format!("{}.new", HEXLOWER.encode(&random::<8>()?)));
-    let written = write(&temporary, ring).and_then(|()| match fs::hard_link(&temporary, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    });
-    fs::remove_file(&temporary)?;
-    written?;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => Ok(()),
+impl LiveKeys {
+    pub(crate) fn new(ring: KeyRing) -> Self {
+        Self(RwLock::new(Arc::new(ring)))
+    }
+
+    /// The keys as of now: a key that was removed is refused from the next request on.
+    pub(crate) fn current(&self) -> Arc<KeyRing> {
+        let known = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let Some(changed) = known.changed().map(Arc::new) else { return known };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&changed);
+        changed
     }
 }
 
-fn write(path: &Path, ring: &KeyRing) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let mut text = serde_json::to_vec_pretty(ring)?;
-    text.push(b'\n');
-    file.write_all(&text)?;
-    file.sync_all()
+/// Names the key file in a failure.
+fn change<T>(path: &Path, change: impl FnOnce() -> io::Result<T>) -> Result<T, Error> {
+    change().map_err(|source| Error::Keys { path: path.to_owned(), source })
 }
 
 /// As long as AWS makes them, which some clients check.
 fn random_credentials() -> io::Result<Credentials> {
-    let id = format!("SK{}", &BASE32_NOPAD.encode(&random::<12>()?)[..18]);
-    Ok(Credentials::new(id, BASE64URL_NOPAD.encode(&random::<30>()?)))
-}
-
-fn random<const LENGTH: usize>() -> io::Result<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes)
+    let id = format!("SK{}", &BASE32_NOPAD.encode(&key_file::random::<12>()?)[..18]);
+    Ok(Credentials::new(id, BASE64URL_NOPAD.encode(&key_file::random::<30>()?)))
 }

@@ -3,13 +3,16 @@
 //! Owns wire parsing, authentication (with `sandkeep-objects`' SigV4), routing, XML and access keys. Runs in a process
 //! of its own, which alone owns the embedded store. Knows nothing of sandboxes or mounts.
 
+mod access;
 mod authentication;
+mod authorize;
 mod call;
 mod dates;
 mod error;
 mod fault;
 mod headers;
 mod inbound;
+mod key_file;
 mod keys;
 mod operations;
 mod payload;
@@ -20,6 +23,7 @@ mod serve;
 mod target;
 mod xml;
 
+pub use access::{Access, AccessMode, Place};
 pub use error::Error;
 pub use keys::{AccessKey, KeyRing};
 pub use serve::{Gateway, GatewaySettings};

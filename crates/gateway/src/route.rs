@@ -35,6 +35,43 @@ pub(crate) enum Operation {
     UploadPartCopy,
 }
 
+impl Operation {
+    /// Whether it changes nothing.
+    pub(crate) fn only_reads(self) -> bool {
+        match self {
+            Self::GetBucketAcl
+            | Self::GetBucketLocation
+            | Self::GetBucketVersioning
+            | Self::GetObject
+            | Self::GetObjectAcl
+            | Self::GetObjectTagging
+            | Self::HeadBucket
+            | Self::HeadObject
+            | Self::ListBuckets
+            | Self::ListObjects
+            | Self::ListObjectsV2
+            | Self::ListParts
+            | Self::ListUploads => true,
+            Self::AbortUpload
+            | Self::CompleteUpload
+            | Self::CopyObject
+            | Self::CreateBucket
+            | Self::CreateUpload
+            | Self::DeleteBucket
+            | Self::DeleteObject
+            | Self::DeleteObjects
+            | Self::PutObject
+            | Self::UploadPart
+            | Self::UploadPartCopy => false,
+        }
+    }
+
+    /// Whether it reads an object that `x-amz-copy-source` names.
+    pub(crate) fn copies(self) -> bool {
+        matches!(self, Self::CopyObject | Self::UploadPartCopy)
+    }
+}
+
 /// Parameters that turn a request into another operation, which this endpoint does not have. They must never fall
 /// through: `DELETE ?acl` would delete the object.
 const UNSUPPORTED: [&str; 36] = [
@@ -150,6 +187,7 @@ fn on_object(method: &Method, query: &Query, headers: &HeaderMap) -> Outcome<Cho
 
 /// Reads ignore parameters that nobody knows, as S3 does; changes refuse them.
 fn check_parameters(method: &Method, query: &Query, selectors: &[&str]) -> Outcome<()> {
+    check_doubled(query)?;
     let reads = [Method::GET, Method::HEAD].contains(method);
     let refused = |name: &String| {
         let name = name.as_str();
@@ -158,6 +196,18 @@ fn check_parameters(method: &Method, query: &Query, selectors: &[&str]) -> Outco
     };
     match query.names().find(refused) {
         Some(name) => Err(Fault::not_implemented(format!("the parameter {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// Two values of one name are taken differently by whoever reads them: the judge one, the store the other.
+fn check_doubled(query: &Query) -> Outcome<()> {
+    let mut names: Vec<String> = query.names().collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            Err(Fault::invalid_argument("A parameter is given twice").with("ArgumentName", &pair[0]))
+        }
         None => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::keys::LiveKeys;
 use crate::operations::{Endpoint, answer};
 use crate::{Error, KeyRing};
 
@@ -63,7 +64,8 @@ impl Gateway {
         let refused = |source| Error::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let endpoint = Arc::new(Endpoint { service, keys: settings.keys, regions: settings.regions });
+        let endpoint =
+            Arc::new(Endpoint { service, keys: LiveKeys::new(settings.keys), regions: settings.regions });
         let life = Life {
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),

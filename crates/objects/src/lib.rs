@@ -18,7 +18,7 @@ mod store;
 mod types;
 
 pub use credentials::{AccessKeyId, Credentials, SecretKey};
-pub use directory::DirectoryService;
+pub use directory::{Damage, DamagedObject, DirectoryService, FsckReport};
 pub use error::{Error, KeyError, Result};
 pub use key::{BucketName, MAX_KEY_BYTES, ObjectKey};
 pub use listing::MAX_PAGE;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sandkeep_objects::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DirectoryService,
-    Error, GetRequest, ListRequest, MetadataDirective, ObjectKey, ObjectMetadata, ObjectService, ObjectStore,
-    PutRequest, Result, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, Damage,
+    DirectoryService, Error, GetRequest, ListRequest, MetadataDirective, ObjectKey, ObjectMetadata,
+    ObjectService, ObjectStore, PutRequest, Result, WriteConditions,
 };
 use tempfile::TempDir;
 
@@ -389,4 +389,52 @@ async fn sigkill_leaves_whole_objects_and_every_acknowledged_one() {
         "nothing is left of the unfinished writes"
     );
     drop(service);
+}
+
+fn body_paths(directory: &Path) -> Vec<PathBuf> {
+    let entries =
+        std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { body_paths(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
+async fn fsck_names_every_damaged_object_and_no_other() {
+    let fixture = Fixture::new().await;
+    for (name, size) in
+        [("empty", 0), ("small", 100), ("large", 100_000), ("intact", 50_000), ("gone", 70_000)]
+    {
+        put(&*fixture.store, name, pattern(1, size)).await.expect("put");
+    }
+    let sound = fixture.service.fsck().await.expect("fsck");
+    assert_eq!((sound.objects, sound.files, sound.bytes), (5, 3, 220_100));
+    assert_eq!(sound.damaged, []);
+
+    for path in body_paths(&fixture.directory.path().join("bodies")) {
+        match std::fs::metadata(&path).expect("metadata").len() {
+            100_000 => std::fs::write(&path, pattern(2, 100_000)).expect("a change nobody else notices"),
+            70_000 => std::fs::remove_file(&path).expect("remove"),
+            _ => {}
+        }
+    }
+    let index = rusqlite::Connection::open(fixture.directory.path().join("index.sqlite")).expect("the index");
+    index.execute("UPDATE inline_bodies SET bytes = x'00'", []).expect("a change");
+    let report = fixture.service.fsck().await.expect("fsck");
+    let found: Vec<_> = report.damaged.iter().map(|object| (object.key.as_str(), object.damage)).collect();
+    assert_eq!(found, [("gone", Damage::Body), ("large", Damage::Body), ("small", Damage::Body)]);
+    assert!(report.damaged.iter().all(|object| object.bucket == "bucket"));
+}
+
+#[tokio::test]
+async fn a_store_of_layout_1_is_brought_up_to_date() {
+    let fixture = Fixture::new().await;
+    put(&*fixture.store, "k", pattern(1, 100_000)).await.expect("put");
+    let Fixture { directory, service, store } = fixture;
+    drop((service, store));
+    let index = rusqlite::Connection::open(directory.path().join("index.sqlite")).expect("the index");
+    index.execute_batch("ALTER TABLE files DROP COLUMN md5; PRAGMA user_version = 1").expect("as it was");
+    drop(index);
+    let service = DirectoryService::open(directory.path()).await.expect("the old store");
+    assert_eq!(get(&*service.bucket(&bucket()), "k").await.expect("get"), pattern(1, 100_000));
+    put(&*service.bucket(&bucket()), "new", pattern(2, 100_000)).await.expect("put");
+    assert_eq!(service.fsck().await.expect("fsck").damaged, []);
 }

@@ -22,6 +22,8 @@ pub(crate) struct Service {
     s3: SocketAddr,
     daemon: Option<Child>,
     key: Option<&'static str>,
+    /// Sockets have a place of their own.
+    run: bool,
 }
 
 fn free_address() -> SocketAddr {
@@ -36,7 +38,18 @@ impl Service {
 
     pub(crate) fn start_with(key: Option<&'static str>) -> Self {
         let folder = tempfile::Builder::new().prefix("sandkeep-test.").tempdir().expect("a folder");
-        let mut service = Self { folder, api: free_address(), s3: free_address(), daemon: None, key };
+        let mut service =
+            Self { folder, api: free_address(), s3: free_address(), daemon: None, key, run: true };
+        service.start_daemon();
+        service
+    }
+
+    /// Says only where data are, in a place with a long name.
+    pub(crate) fn start_by_data() -> Self {
+        let folder = tempfile::Builder::new().prefix(&format!("sandkeep-test.{}", "x".repeat(100))).tempdir();
+        let (api, s3) = (free_address(), free_address());
+        let mut service =
+            Self { folder: folder.expect("a folder"), api, s3, daemon: None, key: None, run: false };
         service.start_daemon();
         service
     }
@@ -45,7 +58,10 @@ impl Service {
         let log = File::options().create(true).append(true).open(self.path("serve.log")).expect("a log");
         let mut command = Command::new(PROGRAM);
         command.args(["serve", "--listen", &self.api.to_string(), "--s3-listen", &self.s3.to_string()]);
-        command.arg("--data").arg(self.path("data")).arg("--run").arg(self.path("run"));
+        command.arg("--data").arg(self.path("data"));
+        if self.run {
+            command.arg("--run").arg(self.path("run"));
+        }
         command.env("CANARY_SECRET", CANARY).env_remove("SANDBOX_API_KEY").current_dir(self.folder.path());
         if let Some(key) = self.key {
             command.env("SANDBOX_API_KEY", key);

@@ -95,3 +95,17 @@ fn a_directory_of_the_host_is_backed_up_and_judged_by_unsquashfs() {
     assert!(extracted.expect("unsquashfs runs").success());
     assert!(Command::new("diff").arg("-r").arg(&tree).arg(&copy).status().expect("diff runs").success());
 }
+
+#[test]
+fn two_services_on_one_host_do_not_meet() {
+    let (one, other) = (Service::start_by_data(), Service::start_by_data());
+    one.ok(&["bucket", "create", "first"]);
+    one.ok(&["sandbox", "mount", "demo", "first", "/data"]);
+    other.shell("demo", "test ! -e /data/x");
+    assert_eq!(other.json(&["bucket", "ls"]), serde_json::json!([]));
+    let data = one.path("data").display().to_string();
+    let again = one.run(&["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data", &data]);
+    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && text.contains("another daemon uses"), "{text}");
+    one.shell("demo", "echo there >/data/x");
+}

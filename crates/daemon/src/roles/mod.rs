@@ -5,6 +5,7 @@ mod gateway;
 mod process;
 
 pub use gateway::{GatewayRole, credentials_from_environment, default_key, run_gateway};
+pub use process::detach_from_terminal;
 
 use std::io;
 use std::os::fd::AsFd;

@@ -3,7 +3,7 @@
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 
 /// Leaves the session of the terminal, so that its hang-up and Ctrl-C do not reach this process.
-pub(super) fn detach_from_terminal() {
+pub fn detach_from_terminal() {
     // Fails only if this process leads its group already, which is as good.
     let _ = rustix::process::setsid();
 }

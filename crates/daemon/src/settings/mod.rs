@@ -151,6 +151,8 @@ fn places(given: &PartialSettings, around: &Surroundings) -> (PathBuf, PathBuf) 
         None => data.join("run"),
     };
     let absolute = |path: &PathBuf| around.directory.join(path);
+    // Whoever keeps data elsewhere may run several services: each has sockets of its own.
+    let run = given.data.as_ref().map_or(run, |data| absolute(data).join("run"));
     (given.data.as_ref().map_or(data, absolute), given.run.as_ref().map_or(run, absolute))
 }
 

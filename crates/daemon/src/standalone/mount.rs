@@ -38,6 +38,8 @@ pub async fn mount_bucket(mount: HostMount, ready: impl FnOnce()) -> Result<(), 
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot("cannot wait for signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot wait for signals"))?;
     let directory = directory.canonicalize().map_err(cannot("cannot use the mount point"))?;
+    // Whoever mounts from within a mount must be able to unmount that one later.
+    std::env::set_current_dir("/").map_err(cannot("cannot leave the working directory"))?;
     let options = MountOptions {
         source: source_name(&store, &settings),
         subtype: "sandkeep".into(),

@@ -4,10 +4,10 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -39,7 +39,8 @@ pub(crate) fn listen(path: &Path) -> io::Result<OwnedFd> {
         _ => {}
     }
     let socket = seqpacket()?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let (_directory, short) = short(path)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?;
     rustix::net::listen(&socket, 64)?;
     Ok(socket)
 }
@@ -47,8 +48,20 @@ pub(crate) fn listen(path: &Path) -> io::Result<OwnedFd> {
 /// Connects to the listener at `path`.
 pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
     let socket = seqpacket()?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let (_directory, short) = short(path)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?;
     Ok(socket)
+}
+
+/// Addresses have room for 107 bytes, see unix(7); through its opened directory any path fits.
+fn short(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(parent, flags, Mode::empty())?;
+    let through = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    Ok((directory, through))
 }
 
 fn seqpacket() -> io::Result<OwnedFd> {

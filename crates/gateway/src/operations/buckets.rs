@@ -17,10 +17,12 @@ const REGION: &str = "us-east-1";
 pub(super) async fn list_buckets(call: &Call) -> Outcome<Reply> {
     let buckets = call.service.list_buckets().await?;
     let prefix = call.query.text("prefix")?.unwrap_or_default();
+    let access = &call.authenticated.access;
+    let wanted = |name: &BucketName| name.as_str().starts_with(prefix) && access.reaches_bucket(name);
     let mut document = Xml::document("ListAllMyBucketsResult");
     owner(&mut document, "Owner");
     document.element("Buckets", |list| {
-        for bucket in buckets.iter().filter(|bucket| bucket.name.as_str().starts_with(prefix)) {
+        for bucket in buckets.iter().filter(|bucket| wanted(&bucket.name)) {
             list.element("Bucket", |entry| {
                 entry.text("Name", bucket.name.as_str()).text("CreationDate", &iso_date(bucket.created));
             });

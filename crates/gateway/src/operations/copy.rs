@@ -1,6 +1,6 @@
 //! Copying on the server.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use sandkeep_objects::sigv4::decode_path;
 use sandkeep_objects::{BucketName, Conditions, CopyRequest, CopySource, MetadataDirective, ObjectKey};
 
@@ -9,6 +9,7 @@ use crate::dates::iso_date;
 use crate::fault::{Fault, Outcome};
 use crate::headers::{copy_source_conditions, metadata, quoted, text, write_conditions};
 use crate::reply::{self, Reply};
+use crate::route::Operation;
 use crate::xml::Xml;
 
 /// `PUT /BUCKET/KEY` with `x-amz-copy-source`
@@ -37,11 +38,24 @@ pub(super) async fn copy_object(call: &Call, bucket: &BucketName, key: ObjectKey
 
 /// Parses `x-amz-copy-source`: `[/]BUCKET/KEY[?versionId=null]`, percent-encoded.
 pub(super) fn source(call: &Call) -> Outcome<CopySource> {
+    let (bucket, key) = named_source(&call.headers)?;
+    Ok(CopySource { bucket: Some(bucket), key, conditions: copy_source_conditions(&call.headers) })
+}
+
+/// The object that the copy reads, if the operation is a copy.
+pub(crate) fn copy_source(
+    operation: Operation,
+    headers: &HeaderMap,
+) -> Outcome<Option<(BucketName, ObjectKey)>> {
+    if operation.copies() { named_source(headers).map(Some) } else { Ok(None) }
+}
+
+fn named_source(headers: &HeaderMap) -> Outcome<(BucketName, ObjectKey)> {
     let invalid = || {
         let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
         Fault::invalid_argument(message)
     };
-    let header = text(&call.headers, "x-amz-copy-source")?.ok_or_else(invalid)?;
+    let header = text(headers, "x-amz-copy-source")?.ok_or_else(invalid)?;
     let (path, version) = header.split_once("?versionId=").unwrap_or((header, "null"));
     if version != "null" {
         return Err(Fault::invalid_argument("Invalid version id specified"));
@@ -50,11 +64,7 @@ pub(super) fn source(call: &Call) -> Outcome<CopySource> {
     let decoded = decode_path(path.strip_prefix('/').unwrap_or(path));
     let at = decoded.iter().position(|&byte| byte == b'/').ok_or_else(invalid)?;
     let (bucket, key) = (&decoded[..at], &decoded[at + 1..]);
-    Ok(CopySource {
-        bucket: Some(String::from_utf8_lossy(bucket).parse()?),
-        key: ObjectKey::new(key).map_err(|_| invalid())?,
-        conditions: copy_source_conditions(&call.headers),
-    })
+    Ok((String::from_utf8_lossy(bucket).parse()?, ObjectKey::new(key).map_err(|_| invalid())?))
 }
 
 fn directive(call: &Call) -> Outcome<MetadataDirective> {

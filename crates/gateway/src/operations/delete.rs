@@ -41,7 +41,13 @@ pub(super) async fn delete_objects(call: &Call, bucket: &BucketName) -> Outcome<
     let mut keys = Vec::new();
     for record in document.records {
         let text = record.get("Key").cloned().ok_or_else(Fault::malformed_xml)?;
-        let outcome = key_to_delete(&record).map(|key| keys.push(key));
+        let outcome = key_to_delete(&record).and_then(|key| {
+            if !call.authenticated.access.reaches_key(bucket, key.as_bytes()) {
+                return Err(Fault::access_denied("Access Denied"));
+            }
+            keys.push(key);
+            Ok(())
+        });
         entries.push(Entry { text, outcome });
     }
     let mut deleted = call.bucket(bucket).delete_many(&keys).await?.into_iter();

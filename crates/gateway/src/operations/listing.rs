@@ -1,13 +1,13 @@
 //! Pages of keys, in both versions of the protocol.
 
 use http::StatusCode;
-use sandkeep_objects::{BucketName, ListPage, ListRequest, ListedObject};
+use sandkeep_objects::{BucketName, ListPage, ListRequest, ListedObject, ObjectMetadata};
 
 use super::buckets::owner;
 use crate::call::Call;
 use crate::dates::iso_date;
 use crate::fault::{Fault, Outcome};
-use crate::headers::quoted;
+use crate::headers::{DEFAULT_TYPE, quoted};
 use crate::query::Query;
 use crate::reply::{self, Reply};
 use crate::xml::Xml;
@@ -69,8 +69,9 @@ pub(super) async fn list_objects_v2(call: &Call, bucket: &BucketName) -> Outcome
     if !start_after.is_empty() {
         document.text("StartAfter", &encoding.apply(start_after));
     }
-    let owned = query.bytes("fetch-owner") == Some(b"true");
-    Ok(finish(document, &page, encoding, owned))
+    let shown =
+        Shown { owner: is_true(query, "fetch-owner"), metadata: is_true(query, "metadata"), encoding };
+    Ok(finish(document, &page, shown))
 }
 
 /// `GET /BUCKET`
@@ -86,7 +87,7 @@ pub(super) async fn list_objects(call: &Call, bucket: &BucketName) -> Outcome<Re
     if page.next.is_some() {
         document.optional("NextMarker", last_entry(&page).map(|entry| encoding.apply(entry)).as_deref());
     }
-    Ok(finish(document, &page, encoding, true))
+    Ok(finish(document, &page, Shown { owner: true, metadata: false, encoding }))
 }
 
 async fn page(
@@ -122,25 +123,66 @@ fn describe(document: &mut Xml, bucket: &BucketName, query: &Query, encoding: En
     encoding.describe(document);
 }
 
-fn finish(mut document: Xml, page: &ListPage, encoding: Encoding, owned: bool) -> Reply {
+/// What an entry tells beyond the ordinary.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    owner: bool,
+    /// MinIO's extension: stored headers, which save a HEAD for each entry.
+    /// <https://github.com/minio/minio-go/blob/master/api-list.go>
+    metadata: bool,
+    encoding: Encoding,
+}
+
+fn is_true(query: &Query, name: &str) -> bool {
+    query.bytes(name) == Some(b"true")
+}
+
+fn finish(mut document: Xml, page: &ListPage, shown: Shown) -> Reply {
     document.text("IsTruncated", if page.next.is_some() { "true" } else { "false" });
     for object in &page.objects {
-        document.element("Contents", |entry| contents(entry, object, encoding, owned));
+        document.element("Contents", |entry| contents(entry, object, shown));
     }
-    common_prefixes(&mut document, &page.common_prefixes, encoding);
+    common_prefixes(&mut document, &page.common_prefixes, shown.encoding);
     reply::xml(StatusCode::OK, document.finish())
 }
 
-fn contents(entry: &mut Xml, object: &ListedObject, encoding: Encoding, owned: bool) {
+fn contents(entry: &mut Xml, object: &ListedObject, shown: Shown) {
     entry
-        .text("Key", &encoding.apply(object.key.as_bytes()))
+        .text("Key", &shown.encoding.apply(object.key.as_bytes()))
         .text("LastModified", &iso_date(object.last_modified))
         .text("ETag", &quoted(&object.etag))
         .text("Size", &object.size.to_string());
-    if owned {
+    if shown.owner {
         owner(entry, "Owner");
     }
     entry.text("StorageClass", "STANDARD");
+    if let Some(metadata) = object.metadata.as_ref().filter(|metadata| shown.metadata && fits(metadata)) {
+        entry.element("UserMetadata", |list| user_metadata(list, metadata));
+    }
+}
+
+/// Whether all names can be those of elements; otherwise the reader has to ask with HEAD.
+fn fits(metadata: &ObjectMetadata) -> bool {
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    metadata.user.keys().all(|name| plain(name))
+}
+
+/// Elements named by headers.
+fn user_metadata(list: &mut Xml, metadata: &ObjectMetadata) {
+    list.text("content-type", metadata.content_type.as_deref().unwrap_or(DEFAULT_TYPE));
+    let standard = [
+        ("cache-control", &metadata.cache_control),
+        ("content-disposition", &metadata.content_disposition),
+        ("content-encoding", &metadata.content_encoding),
+        ("content-language", &metadata.content_language),
+        ("expires", &metadata.expires),
+    ];
+    for (name, value) in standard {
+        list.optional(name, value.as_deref());
+    }
+    for (name, value) in &metadata.user {
+        list.text(&format!("X-Amz-Meta-{name}"), value);
+    }
 }
 
 pub(super) fn common_prefixes(document: &mut Xml, prefixes: &[Vec<u8>], encoding: Encoding) {

@@ -11,6 +11,8 @@ mod parts;
 mod read;
 mod write;
 
+pub(crate) use copy::copy_source;
+
 use std::sync::Arc;
 
 use data_encoding::HEXUPPER;
@@ -19,12 +21,13 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 use sandkeep_objects::{BucketName, ObjectKey, ObjectService};
 
-use crate::KeyRing;
 use crate::authentication::authenticate;
+use crate::authorize::{Requested, authorize};
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
 use crate::headers::check_supported;
 use crate::inbound::Inbound;
+use crate::keys::LiveKeys;
 use crate::query::Query;
 use crate::reply::{self, Reply, add_header};
 use crate::route::{Operation, route};
@@ -37,7 +40,7 @@ const DOCUMENT_LIMIT: u64 = 2 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) service: Arc<dyn ObjectService>,
-    pub(crate) keys: KeyRing,
+    pub(crate) keys: LiveKeys,
     pub(crate) regions: Vec<String>,
 }
 
@@ -64,10 +67,13 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
 }
 
 async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbound) -> Outcome<Reply> {
-    let authenticated = authenticate(&parts, &endpoint.keys, &endpoint.regions)?;
+    let authenticated = authenticate(&parts, &endpoint.keys.current(), &endpoint.regions)?;
     let target = Target::of(&parts.headers, parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let operation = route(&parts.method, &target, &query, &parts.headers)?;
+    let source = copy_source(operation, &parts.headers)?;
+    let requested = Requested { operation, target: &target, query: &query, source: source.as_ref() };
+    authorize(&authenticated.access, requested)?;
     check_supported(&parts.headers)?;
     let service = Arc::clone(&endpoint.service);
     let call = Call { service, headers: parts.headers, query, inbound, authenticated };

@@ -11,7 +11,7 @@ use crate::fixture::{Fixture, get};
 const LARGE: usize = 20 * 1024 * 1024;
 
 /// Finds a client in $SANDKEEP_TEST_CLIENTS or PATH. A missing client is a failure: what was not run is not known.
-fn client(name: &str) -> PathBuf {
+pub(crate) fn client(name: &str) -> PathBuf {
     let own = std::env::var_os("SANDKEEP_TEST_CLIENTS").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = own.into_iter().chain(std::env::split_paths(&path)).map(|place| place.join(name));
@@ -21,7 +21,7 @@ fn client(name: &str) -> PathBuf {
 }
 
 /// A client that sees nothing of the machine's own settings.
-fn command(fixture: &Fixture, program: &Path) -> Command {
+pub(crate) fn command(fixture: &Fixture, program: &Path) -> Command {
     let credentials = fixture.credentials();
     let mut command = Command::new(program);
     command
@@ -42,7 +42,10 @@ fn command(fixture: &Fixture, program: &Path) -> Command {
     command
 }
 
-async fn run<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> String {
+pub(crate) async fn run<S: AsRef<OsStr>>(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = S>,
+) -> String {
     let output = command.args(arguments).output().await.expect("the client starts");
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
@@ -50,7 +53,7 @@ async fn run<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator
 }
 
 /// Makes `tree/` with a small file, a large one, an empty one and odd names.
-fn make_tree(directory: &Path) -> PathBuf {
+pub(crate) fn make_tree(directory: &Path) -> PathBuf {
     let tree = directory.join("tree");
     std::fs::create_dir_all(tree.join("sub dir")).expect("directories");
     let large: Vec<u8> = (0..LARGE).map(|at| (at / 7) as u8).collect();
@@ -62,7 +65,7 @@ fn make_tree(directory: &Path) -> PathBuf {
     tree
 }
 
-fn assert_same(left: &Path, right: &Path) {
+pub(crate) fn assert_same(left: &Path, right: &Path) {
     let diff = std::process::Command::new("diff").arg("-r").args([left, right]).output().expect("diff");
     assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stdout));
 }

@@ -5,5 +5,6 @@ mod bodies;
 mod clients;
 mod fixture;
 mod keys;
+mod more_clients;
 mod raw;
 mod requests;

@@ -59,6 +59,7 @@ async fn objects_keep_their_bytes_and_metadata() {
     let names: Vec<String> = page.objects.iter().map(|object| object.key.display()).collect();
     assert_eq!(names, fixture.stored_keys().await);
     assert_eq!(names.len(), 6);
+    assert!(page.objects.iter().all(|object| object.metadata.as_ref() == Some(&metadata)), "{page:?}");
 }
 
 #[tokio::test]

@@ -45,10 +45,10 @@ impl<'c> Change<'c> {
 
     /// Stores a body file.
     pub(super) fn publish_file(&mut self, file: NewFile) -> Result<Vec<Extent>> {
-        let (id, size) = (file.id, file.size);
+        let (id, size, md5) = (file.id, file.size, file.md5);
         self.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id.to_sql()])?;
-        self.prepare_cached("INSERT INTO files (id, size, uses) VALUES (?1, ?2, 1)")?
-            .execute(params![id.to_sql(), size.cast_signed()])?;
+        self.prepare_cached("INSERT INTO files (id, size, uses, md5) VALUES (?1, ?2, 1, ?3)")?
+            .execute(params![id.to_sql(), size.cast_signed(), md5])?;
         self.published.push(file);
         Ok(vec![Extent { file: id, offset: 0, length: size }])
     }

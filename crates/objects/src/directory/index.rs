@@ -9,7 +9,10 @@ use super::failure::io_failure;
 use crate::Result;
 
 /// The layout below; a store of another version is refused.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// From layout 1, which did not keep the MD5 of body files.
+const FROM_1: &str = "ALTER TABLE files ADD COLUMN md5 BLOB";
 
 /// Columns that a listing needs stand before those that may be long: SQLite reads a row only as far as asked.
 ///
@@ -23,7 +26,9 @@ CREATE TABLE objects (
     PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE inline_bodies (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-CREATE TABLE files (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, uses INTEGER NOT NULL) STRICT;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, uses INTEGER NOT NULL, md5 BLOB
+) STRICT;
 CREATE TABLE pending (id INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE uploads (
     id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL, started INTEGER NOT NULL, metadata TEXT
@@ -51,6 +56,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     )?;
     match connection.query_row("PRAGMA user_version", [], |row| row.get(0))? {
         0 => create_tables(&connection)?,
+        1 => {
+            connection.execute_batch(&format!("BEGIN; {FROM_1}; PRAGMA user_version = {VERSION}; COMMIT;"))?
+        }
         VERSION => {}
         other => return Err(unknown_version(other)),
     }

@@ -18,6 +18,7 @@ mod copy_part;
 mod extents;
 mod failure;
 mod files;
+mod fsck;
 mod index;
 mod list;
 mod lock;
@@ -33,4 +34,5 @@ mod service;
 mod store;
 mod writer;
 
+pub use fsck::{Damage, DamagedObject, FsckReport};
 pub use service::DirectoryService;

@@ -102,9 +102,10 @@ impl Sink {
         Ok(self)
     }
 
-    fn finish(self) -> Result<Received<NewFile>> {
+    fn finish(mut self) -> Result<Received<NewFile>> {
         self.file.file.sync_all().map_err(io_failure)?;
         let size = self.file.size;
-        Ok(Received { body: self.file, md5: self.md5.finalize().into(), size })
+        self.file.md5 = self.md5.finalize().into();
+        Ok(Received { md5: self.file.md5, body: self.file, size })
     }
 }

@@ -12,6 +12,7 @@ use rusqlite::{ErrorCode, OptionalExtension, params};
 use super::change::Change;
 use super::failure::io_failure;
 use super::files::{FileId, Files, NewFile, make_directory, sync_directory};
+use super::fsck::{self, FsckReport};
 use super::lock::StoreLock;
 use super::multipart;
 use super::readers::{Readers, blocking};
@@ -49,6 +50,11 @@ impl DirectoryService {
         let directory = directory.to_owned();
         let inner = blocking(move || Inner::open(&directory)).await?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Reads everything that is stored and reports what is not as it was written. Requests go on meanwhile.
+    pub async fn fsck(&self) -> Result<FsckReport> {
+        fsck::fsck(&self.inner).await
     }
 }
 

@@ -151,7 +151,11 @@ impl ObjectStore for S3Bucket {
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
-        list::parse(&self.transport.document(list::request(&self.name, &request)).await?.1)
+        let mut action = list::request(&self.name, &request);
+        if self.transport.quirks.asks_for_metadata {
+            action = action.query("metadata", b"true");
+        }
+        list::parse(&self.transport.document(action).await?.1)
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Upload> {

@@ -38,6 +38,8 @@ pub struct Quirks {
     pub copies_parts: bool,
     /// DeleteObjects exists.
     pub deletes_many: bool,
+    /// Listings are asked for metadata, MinIO's extension: those who know it save a HEAD per object, others ignore it.
+    pub asks_for_metadata: bool,
 }
 
 impl Quirks {
@@ -50,15 +52,30 @@ impl Quirks {
                 equal_parts: false,
                 copies_parts: true,
                 deletes_many: true,
+                asks_for_metadata: false,
             },
-            Some(Provider::R2) => {
-                Self { style: path, equal_parts: true, copies_parts: true, deletes_many: true }
-            }
+            Some(Provider::R2) => Self {
+                style: path,
+                equal_parts: true,
+                copies_parts: true,
+                deletes_many: true,
+                asks_for_metadata: false,
+            },
             // https://cloud.google.com/storage/docs/interoperability
-            Some(Provider::Gcs) => {
-                Self { style: path, equal_parts: false, copies_parts: false, deletes_many: false }
-            }
-            None => Self { style: path, equal_parts: false, copies_parts: true, deletes_many: true },
+            Some(Provider::Gcs) => Self {
+                style: path,
+                equal_parts: false,
+                copies_parts: false,
+                deletes_many: false,
+                asks_for_metadata: false,
+            },
+            None => Self {
+                style: path,
+                equal_parts: false,
+                copies_parts: true,
+                deletes_many: true,
+                asks_for_metadata: true,
+            },
         }
     }
 }

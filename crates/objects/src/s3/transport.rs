@@ -89,7 +89,8 @@ impl Transport {
 
     /// Sends an action until it has an answer worth having: a success, or a refusal that is final.
     pub(super) async fn send(&self, action: Action) -> Result<Response<Incoming>> {
-        let Action { head, mut body } = action;
+        let Action { head, body } = action;
+        let mut body = without_empty_stream(body).await?;
         let mut switched_region = false;
         for attempt in 1.. {
             let (sent, replayable) = replay(&mut body);
@@ -240,6 +241,14 @@ impl Transport {
 fn cut_short(read: u64, expected: Option<u64>, error: hyper::Error) -> Error {
     let of = expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
     Error::Corrupt { what: format!("the body was cut off after {read}{of} bytes ({error})") }
+}
+
+/// Nobody reads a body of no bytes, so its end is looked at before the request instead.
+async fn without_empty_stream(body: Body) -> Result<Body> {
+    match body {
+        Body::Stream { length: 0, stream } => collect(crate::exact_length(0, stream)).await.map(Body::Bytes),
+        body => Ok(body),
+    }
 }
 
 /// Takes the body for one try; the flag says whether there can be another.

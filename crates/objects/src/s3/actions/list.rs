@@ -1,5 +1,6 @@
 //! ListObjectsV2. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use http::Method;
@@ -7,7 +8,7 @@ use serde::Deserialize;
 
 use crate::s3::action::Action;
 use crate::sigv4::decode_path;
-use crate::{BucketName, Error, ListPage, ListRequest, ListedObject, ObjectKey, Result};
+use crate::{BucketName, Error, ListPage, ListRequest, ListedObject, ObjectKey, ObjectMetadata, Result};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -30,6 +31,7 @@ struct Contents {
     #[serde(rename = "ETag", default)]
     etag: String,
     last_modified: Option<String>,
+    user_metadata: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +75,7 @@ pub(in crate::s3) fn parse(body: &[u8]) -> Result<ListPage> {
                 .as_deref()
                 .and_then(super::timestamp)
                 .unwrap_or(SystemTime::UNIX_EPOCH),
-            metadata: None,
+            metadata: contents.user_metadata.map(metadata),
         })
     };
     let next = document.next_continuation_token.filter(|_| document.is_truncated);
@@ -85,4 +87,26 @@ pub(in crate::s3) fn parse(body: &[u8]) -> Result<ListPage> {
         common_prefixes: document.common_prefixes.iter().map(|common| decode(&common.prefix)).collect(),
         next,
     })
+}
+
+/// Elements named by headers, in any case.
+fn metadata(listed: BTreeMap<String, String>) -> ObjectMetadata {
+    let mut metadata = ObjectMetadata::default();
+    for (name, value) in listed {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "content-type" => metadata.content_type = Some(value),
+            "cache-control" => metadata.cache_control = Some(value),
+            "content-disposition" => metadata.content_disposition = Some(value),
+            "content-encoding" => metadata.content_encoding = Some(value),
+            "content-language" => metadata.content_language = Some(value),
+            "expires" => metadata.expires = Some(value),
+            name => {
+                if let Some(name) = name.strip_prefix("x-amz-meta-") {
+                    metadata.user.insert(name.to_owned(), value);
+                }
+            }
+        }
+    }
+    metadata
 }
