@@ -139,6 +139,21 @@ fn a_sandbox_whose_first_process_died_is_replaced() {
     assert_eq!(service.shell("demo", "cat /data/note"), "kept\n");
 }
 
+#[test]
+fn nobody_may_dump_a_process_that_holds_keys() {
+    let service = Service::start();
+    service.ok(&["sandbox", "mount", "demo", "bucket", "/data", "--create"]);
+    let words: [&[u8]; 3] = [b"__worker", b"__keeper", b"--internal"];
+    let mut holders: Vec<u32> = words.into_iter().flat_map(|word| processes(&service, word)).collect();
+    assert_eq!(holders.len(), 3);
+    holders.push(service.daemon_pid());
+    for pid in holders {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("it runs");
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("it has one");
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+}
+
 /// Process ids of workers whose keeper belongs to this service.
 fn workers(service: &Service) -> Vec<u32> {
     processes(service, b"__worker")

@@ -156,7 +156,7 @@ async fn replace_while_someone_looks(world: &World) {
             run(&sandbox, sandkeep_sandboxes::ExecRequest { cwd: Some("/".into()), ..request }).await
         }
     });
-    crate::world::until(async || crate::world::code(&sandbox, "test -e /tmp/begun").await == 0).await;
+    until(async || code(&sandbox, "test -e /tmp/begun").await == 0).await;
     for _ in 0..50 {
         sandbox.attach(tmpfs(&sandbox, "file"), "/workspace", Placement::Replace).await.unwrap();
     }
