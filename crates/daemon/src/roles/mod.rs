@@ -6,7 +6,6 @@ mod process;
 
 pub use gateway::{GatewayRole, credentials_from_environment, default_key, run_gateway};
 pub use process::detach_from_terminal;
-use process::detach_from_terminal;
 pub(crate) use process::keep_memory_private;
 
 use std::io;
