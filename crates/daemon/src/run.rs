@@ -51,6 +51,7 @@ pub async fn run(
     ready: impl FnOnce(&Started),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
+    roles::keep_memory_private();
     let daemon = Daemon::start(settings).await?;
     ready(&daemon.started);
     daemon.serve_until(shutdown).await;

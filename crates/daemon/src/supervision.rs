@@ -128,7 +128,7 @@ async fn keep_running(
             match plan.spawn(address).await {
                 Ok((process, _)) => break process,
                 Err(error) => {
-                    error!(error = %crate::volumes::chain(&error), "the S3 endpoint does not start")
+                    error!(error = %crate::volumes::chain(&error), "the S3 endpoint does not start");
                 }
             }
             pause = (pause * 2).min(MAX_RESTART_PAUSE);

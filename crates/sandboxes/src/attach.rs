@@ -166,9 +166,7 @@ impl View<'_> {
             self.take_away(&old, UnmountFlags::DETACH)
         } else {
             drop(top);
-            let new = self.tuck(mount, &old)?;
-            carry_over(carried, &new);
-            Ok(())
+            self.tuck(mount, carried, &old)
         }
     }
 
@@ -180,9 +178,9 @@ impl View<'_> {
     }
 
     /// What [`Self::replace`] does before Linux 6.5: a mount that arrives by propagation where one is mounted already
-    /// is tucked beneath it. A second namespace holds a peer of the parent, and the new mount is attached there. Gives
-    /// the root of what arrived, which is a copy of `mount`.
-    fn tuck(&self, mount: &OwnedFd, old: &Mount) -> io::Result<OwnedFd> {
+    /// is tucked beneath it. A second namespace holds a peer of the parent, and the new mount is attached there, with
+    /// what it carries on it already. What arrives are copies.
+    fn tuck(&self, mount: &OwnedFd, carried: Vec<Carried>, old: &Mount) -> io::Result<()> {
         let parent = self.mounts()?.into_iter().find(|mount| mount.id == old.parent);
         let parent = parent.ok_or(io::ErrorKind::NotFound)?;
         let relative = relative(old, &parent.point).ok_or(io::ErrorKind::InvalidInput)?;
@@ -191,13 +189,12 @@ impl View<'_> {
             return Err(Errno::BUSY.into());
         }
         share(parent_root.as_fd(), true)?;
-        let tucked = attach_to_peer(&parent.point, &relative, mount);
+        let tucked = attach_to_peer(&parent.point, &relative, mount, carried);
         share(parent_root.as_fd(), false)?;
         tucked?;
         self.take_away(old, UnmountFlags::DETACH)?;
         let new = open_below(self.root, &old.point, OFlags::PATH)?;
-        share(new.as_fd(), false)?;
-        Ok(new)
+        restrict(new.as_fd(), MountAttrFlags::empty())
     }
 
     /// Unmounts without a race: the parent is pinned by a descriptor, and the kernel lets nobody rename a mount point.
@@ -254,15 +251,18 @@ fn carry_over(mounts: Vec<Carried>, new: &OwnedFd) {
 }
 
 /// Attaches a mount in a peer of the mount at `parent`, from a namespace that lives only as long as this call.
-fn attach_to_peer(parent: &Path, relative: &Path, mount: &OwnedFd) -> io::Result<()> {
+fn attach_to_peer(parent: &Path, relative: &Path, mount: &OwnedFd, carried: Vec<Carried>) -> io::Result<()> {
     in_thread(|| {
         separate(UnshareFlags::NEWNS)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let peer = clone_tree_at(openat(CWD, parent, flags, Mode::empty())?.as_fd(), false)?;
-        // Any place on a private mount will do; terminals are a mount of every sandbox's own.
-        let scratch = openat(CWD, "/dev/pts", flags, Mode::empty())?;
-        attach_to(peer.as_fd(), scratch.as_fd())?;
+        // Any places on private mounts will do; these are mounts of every sandbox's own.
+        let scratch = |path: &str| openat(CWD, path, flags, Mode::empty());
+        attach_to(peer.as_fd(), scratch("/dev/pts")?.as_fd())?;
         let place = open_below(peer.as_fd(), relative, OFlags::PATH)?;
+        // Before Linux 6.15 nothing can be attached to a mount that is attached nowhere.
+        attach_to(mount.as_fd(), scratch("/dev/shm")?.as_fd())?;
+        carry_over(carried, mount);
         attach_to(mount.as_fd(), place.as_fd())
     })
 }

@@ -6,6 +6,7 @@ mod process;
 
 pub use gateway::{GatewayRole, credentials_from_environment, default_key, run_gateway};
 pub use process::detach_from_terminal;
+pub(crate) use process::keep_memory_private;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -26,16 +27,16 @@ pub fn run_init() -> io::Result<()> {
 
 /// The life of the keeper; returns only if it cannot start.
 pub fn run_keeper() -> io::Result<()> {
-    process::detach_from_terminal();
-    process::keep_memory_private();
+    detach_from_terminal();
+    keep_memory_private();
     let listener = io::stdin().as_fd().try_clone_to_owned()?;
     keeper::run(&listener, std::env::current_exe()?);
 }
 
 /// The life of a worker.
 pub fn run_worker() -> io::Result<()> {
-    process::detach_from_terminal();
-    process::keep_memory_private();
+    detach_from_terminal();
+    keep_memory_private();
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let outcome = runtime.block_on(worker::run(socket));

@@ -9,7 +9,7 @@ pub fn detach_from_terminal() {
 }
 
 /// No core dumps, no ptrace, no /proc/PID/mem: keys live in this memory.
-pub(super) fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).expect("prctl(2) takes this value");
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .expect("limits may always be lowered");

@@ -146,7 +146,12 @@ pub(crate) struct AsyncChannel(AsyncFd<OwnedFd>);
 impl AsyncChannel {
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self(AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?))
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that change their descriptor; OwnedFd does not"
+        )]
+        let watched = AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self(watched))
     }
 
     pub(crate) async fn send<T: Serialize>(

@@ -130,33 +130,33 @@ async fn hostile_paths_stay_inside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_leaves_no_gap() {
     let world = World::shared().await;
-    replace_while_someone_looks(&world, "/workspace/mnt/b/bucket").await;
+    replace_while_someone_looks(&world).await;
 }
 
-/// As on kernels before 6.5. There the mounts below are away for a moment.
+/// As on kernels before 6.5.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_mounting_beneath_there_is_no_gap_either() {
     let mut world = World::new().await;
     let features = Features { mount_beneath: false, ..world.runtime().features().clone() };
     world.runtime = Some(Runtime::start_with(world.settings(), features).await.unwrap());
-    replace_while_someone_looks(&world, "/workspace/file").await;
+    replace_while_someone_looks(&world).await;
 }
 
-async fn replace_while_someone_looks(world: &World, other: &str) {
+async fn replace_while_someone_looks(world: &World) {
     let sandbox = world.sandbox().await;
     sandbox.attach(tmpfs(&sandbox, "file"), "/workspace", Placement::Replace).await.unwrap();
     sandbox.attach(tmpfs(&sandbox, "bucket"), "/workspace/mnt/b", Placement::OnTop).await.unwrap();
-    let watcher = format!(
-        "import os\nn = 0\nwhile not os.path.exists('/tmp/stop'):\n  os.stat('/workspace/file'); \
-                   os.stat('{other}'); n += 1\nprint('looked', n > 0)"
-    );
+    let watcher = "import os\nn = 0\nwhile not os.path.exists('/tmp/stop'):\n  os.stat('/workspace/file'); \
+                   os.stat('/workspace/mnt/b/bucket'); n += 1\n  if n == 1: open('/tmp/begun', 'x')\n\
+                   print('looked', n > 0)";
     let watching = tokio::spawn({
-        let (sandbox, watcher) = (sandbox.clone(), watcher);
+        let sandbox = sandbox.clone();
         async move {
             let request = crate::world::argv(&[b"python3", b"-c", watcher.as_bytes()]);
             run(&sandbox, sandkeep_sandboxes::ExecRequest { cwd: Some("/".into()), ..request }).await
         }
     });
+    until(async || code(&sandbox, "test -e /tmp/begun").await == 0).await;
     for _ in 0..50 {
         sandbox.attach(tmpfs(&sandbox, "file"), "/workspace", Placement::Replace).await.unwrap();
     }
