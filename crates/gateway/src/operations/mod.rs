@@ -25,7 +25,7 @@ use crate::authentication::authenticate;
 use crate::authorize::{Requested, authorize};
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
-use crate::headers::check_supported;
+use crate::headers::{check_doubled, check_supported};
 use crate::inbound::Inbound;
 use crate::keys::LiveKeys;
 use crate::query::Query;
@@ -67,6 +67,7 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
 }
 
 async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbound) -> Outcome<Reply> {
+    check_doubled(&parts.headers)?;
     let authenticated = authenticate(&parts, &endpoint.keys.current(), &endpoint.regions)?;
     let target = Target::of(&parts.headers, parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
