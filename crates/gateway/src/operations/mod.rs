@@ -4,6 +4,7 @@ mod acls;
 mod buckets;
 mod copy;
 mod delete;
+mod lifecycle;
 mod listing;
 mod listing_uploads;
 mod multipart;
@@ -98,6 +99,9 @@ async fn on_bucket(
         Operation::GetBucketLocation => buckets::get_location(call, bucket).await,
         Operation::GetBucketVersioning => buckets::get_versioning(call, bucket).await,
         Operation::GetBucketAcl => acls::of_bucket(call, bucket).await,
+        Operation::GetBucketLifecycle => lifecycle::get_lifecycle(call, bucket).await,
+        Operation::PutBucketLifecycle => lifecycle::put_lifecycle(call, bucket).await,
+        Operation::DeleteBucketLifecycle => lifecycle::delete_lifecycle(call, bucket).await,
         Operation::ListObjects => listing::list_objects(call, bucket).await,
         Operation::ListObjectsV2 => listing::list_objects_v2(call, bucket).await,
         Operation::ListUploads => listing_uploads::list_uploads(call, bucket).await,
