@@ -30,6 +30,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Sandkeep itself uses the key.
+    #[error("the key {name:?} is used by Sandkeep itself")]
+    KeyNeeded {
+        /// The name.
+        name: String,
+    },
     /// No key has that name.
     #[error("there is no key named {name:?}")]
     NoSuchKeyPair {

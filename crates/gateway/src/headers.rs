@@ -41,11 +41,40 @@ const UNSUPPORTED: [&str; 12] = [
     "x-amz-rename-source",
 ];
 
+/// Headers with one value, besides those of S3 itself.
+const SINGLE: [&str; 12] = [
+    "authorization",
+    "content-length",
+    "content-md5",
+    "content-type",
+    "date",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-unmodified-since",
+    "range",
+];
+
 /// The text of a header; values that are not UTF-8 cannot be stored.
 pub(crate) fn text(headers: &HeaderMap, name: impl AsRef<str>) -> Outcome<Option<&str>> {
     let name = name.as_ref();
     let wrong = |_| Fault::invalid_argument(format!("The header {name} is not UTF-8"));
     headers.get(name).map(|value| std::str::from_utf8(value.as_bytes())).transpose().map_err(wrong)
+}
+
+/// Refuses a header that is there twice although it has one meaning: whoever stands before this endpoint may read the
+/// other one.
+pub(crate) fn check_doubled(headers: &HeaderMap) -> Outcome<()> {
+    let single =
+        |name: &str| SINGLE.contains(&name) || (name.starts_with("x-amz-") && !name.starts_with(USER_PREFIX));
+    let doubled =
+        |name: &&HeaderName| single(name.as_str()) && headers.get_all(*name).iter().nth(1).is_some();
+    match headers.keys().find(doubled) {
+        Some(name) => Err(Fault::invalid_request(format!("The header {name} is given twice"))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what cannot be done rather than leaving it out.
@@ -172,8 +201,11 @@ pub(crate) fn parse_range(text: &str) -> Option<ByteRange> {
         (true, false) => digits(last).map(ByteRange::Last),
         (false, true) => digits(first).map(ByteRange::From),
         (false, false) => {
-            let (start, end) = (digits(first)?, digits(last)?.saturating_add(1));
-            (start < end).then_some(ByteRange::Bounded { start, end })
+            let (start, last) = (digits(first)?, digits(last)?);
+            match last.checked_add(1) {
+                Some(end) => (start < end).then_some(ByteRange::Bounded { start, end }),
+                None => Some(ByteRange::From(start)),
+            }
         }
     }
 }

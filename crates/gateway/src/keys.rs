@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::key_file::{self, Stamp};
 use crate::{Access, Error};
 
+/// The daemon's own pair.
+const INTERNAL: &str = "internal";
+
 /// A key pair the endpoint accepts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AccessKey {
@@ -80,8 +83,11 @@ impl KeyRing {
     /// Takes a pair out of the key file. A running endpoint refuses it at once.
     ///
     /// # Errors
-    /// There is no key of that name; the file cannot be changed.
+    /// There is no key of that name; it is `internal`, without which mounts could not reach their buckets; the file cannot be changed.
     pub fn remove(path: &Path, name: &str) -> Result<(), Error> {
+        if name == INTERNAL {
+            return Err(Error::KeyNeeded { name: name.to_owned() });
+        }
         let remove = |ring: &mut Self| {
             let before = ring.keys.len();
             ring.keys.retain(|key| key.name != name);
@@ -124,7 +130,7 @@ impl KeyRing {
             let credentials = random_credentials()?;
             Ok::<_, io::Error>(AccessKey { name: name.to_owned(), credentials, access: Access::default() })
         };
-        Ok(Self { keys: vec![key("default")?, key("internal")?], origin: None })
+        Ok(Self { keys: vec![key("default")?, key(INTERNAL)?], origin: None })
     }
 
     /// The ring as its file has it now; none if that has not changed, or cannot be read.

@@ -15,9 +15,11 @@ pub(crate) enum Operation {
     CreateBucket,
     CreateUpload,
     DeleteBucket,
+    DeleteBucketLifecycle,
     DeleteObject,
     DeleteObjects,
     GetBucketAcl,
+    GetBucketLifecycle,
     GetBucketLocation,
     GetBucketVersioning,
     GetObject,
@@ -30,6 +32,7 @@ pub(crate) enum Operation {
     ListObjectsV2,
     ListParts,
     ListUploads,
+    PutBucketLifecycle,
     PutObject,
     UploadPart,
     UploadPartCopy,
@@ -40,6 +43,7 @@ impl Operation {
     pub(crate) fn only_reads(self) -> bool {
         match self {
             Self::GetBucketAcl
+            | Self::GetBucketLifecycle
             | Self::GetBucketLocation
             | Self::GetBucketVersioning
             | Self::GetObject
@@ -58,8 +62,10 @@ impl Operation {
             | Self::CreateBucket
             | Self::CreateUpload
             | Self::DeleteBucket
+            | Self::DeleteBucketLifecycle
             | Self::DeleteObject
             | Self::DeleteObjects
+            | Self::PutBucketLifecycle
             | Self::PutObject
             | Self::UploadPart
             | Self::UploadPartCopy => false,
@@ -149,6 +155,9 @@ fn on_bucket(method: &Method, query: &Query) -> Outcome<Choice> {
         Method::GET if has("location") => Ok((Operation::GetBucketLocation, &["location"])),
         Method::GET if has("versioning") => Ok((Operation::GetBucketVersioning, &["versioning"])),
         Method::GET if has("acl") => Ok((Operation::GetBucketAcl, &["acl"])),
+        Method::GET if has("lifecycle") => Ok((Operation::GetBucketLifecycle, &["lifecycle"])),
+        Method::PUT if has("lifecycle") => Ok((Operation::PutBucketLifecycle, &["lifecycle"])),
+        Method::DELETE if has("lifecycle") => Ok((Operation::DeleteBucketLifecycle, &["lifecycle"])),
         Method::GET if has("uploads") => Ok((Operation::ListUploads, &["uploads"])),
         Method::GET if query.bytes("list-type") == Some(b"2") => Ok((Operation::ListObjectsV2, &[])),
         Method::GET => Ok((Operation::ListObjects, &[])),
@@ -259,7 +268,7 @@ mod tests {
             "DELETE /b/k?acl",
             "DELETE /b/k?tagging",
             "DELETE /b?policy",
-            "DELETE /b?lifecycle",
+            "DELETE /b?lifecycle&policy",
             "PUT /b?versioning",
             "PUT /b/k?acl",
             "PUT /b/k?retention",

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use crate::{BucketName, ObjectStore, Result};
+use crate::{BucketName, Error, LifecycleRule, ObjectStore, Result};
 
 /// A bucket in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,18 @@ pub trait ObjectService: Debug + Send + Sync + 'static {
 
     /// All buckets the credentials may see, by name.
     async fn list_buckets(&self) -> Result<Vec<BucketInfo>>;
+
+    /// The rules by which a bucket lets go of what is old.
+    async fn lifecycle(&self, bucket: &BucketName) -> Result<Vec<LifecycleRule>> {
+        let _ = bucket;
+        Err(Error::Unsupported { what: "lifecycle rules" })
+    }
+
+    /// Replaces these rules; none: nothing goes by itself.
+    async fn set_lifecycle(&self, bucket: &BucketName, rules: Vec<LifecycleRule>) -> Result<()> {
+        let _ = (bucket, rules);
+        Err(Error::Unsupported { what: "lifecycle rules" })
+    }
 
     /// The store of one bucket. Does not check that the bucket exists: the first operation does.
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore>;

@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sandkeep_objects::{
     Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, Damage,
-    DirectoryService, Error, GetRequest, ListRequest, MetadataDirective, ObjectKey, ObjectMetadata,
-    ObjectService, ObjectStore, PutRequest, Result, WriteConditions,
+    DirectoryService, Error, Expired, GetRequest, LifecycleRule, ListRequest, MetadataDirective, ObjectKey,
+    ObjectMetadata, ObjectService, ObjectStore, PutRequest, Result, WriteConditions,
 };
 use tempfile::TempDir;
 
@@ -431,10 +432,49 @@ async fn a_store_of_layout_1_is_brought_up_to_date() {
     let Fixture { directory, service, store } = fixture;
     drop((service, store));
     let index = rusqlite::Connection::open(directory.path().join("index.sqlite")).expect("the index");
-    index.execute_batch("ALTER TABLE files DROP COLUMN md5; PRAGMA user_version = 1").expect("as it was");
+    index
+        .execute_batch("ALTER TABLE files DROP COLUMN md5; DROP TABLE lifecycles; PRAGMA user_version = 1")
+        .expect("as it was");
     drop(index);
     let service = DirectoryService::open(directory.path()).await.expect("the old store");
     assert_eq!(get(&*service.bucket(&bucket()), "k").await.expect("get"), pattern(1, 100_000));
     put(&*service.bucket(&bucket()), "new", pattern(2, 100_000)).await.expect("put");
     assert_eq!(service.fsck().await.expect("fsck").damaged, []);
+}
+
+#[tokio::test]
+async fn old_objects_and_uploads_expire_by_rules() {
+    let fixture = Fixture::new().await;
+    for name in ["tmp/a", "tmp/b", "tmp2", "kept"] {
+        put(&*fixture.store, name, pattern(1, 20_000)).await.expect("put");
+    }
+    let start = async |name: &str| {
+        let request = CreateUpload { key: key(name), metadata: ObjectMetadata::default() };
+        fixture.store.create_upload(request).await.expect("upload");
+    };
+    start("tmp/unfinished").await;
+    start("unfinished").await;
+    let rule = |prefix: &str, enabled| LifecycleRule {
+        prefix: prefix.to_owned(),
+        enabled,
+        expire_after_days: Some(2),
+        abort_uploads_after_days: Some(1),
+        ..LifecycleRule::default()
+    };
+    let rules = vec![rule("tmp/", true), rule("", false)];
+    fixture.service.set_lifecycle(&bucket(), rules.clone()).await.expect("rules");
+    assert_eq!(fixture.service.lifecycle(&bucket()).await.expect("rules"), rules);
+
+    let day = Duration::from_secs(24 * 60 * 60);
+    let expire =
+        async |days: u32| fixture.service.expire(SystemTime::now() + day * days).await.expect("a run");
+    assert_eq!(expire(0).await, Expired::default());
+    assert_eq!(expire(1).await, Expired { objects: 0, uploads: 1 });
+    assert_eq!(expire(3).await, Expired { objects: 2, uploads: 0 });
+    let page = fixture.store.list(ListRequest::default()).await.expect("list");
+    let left: Vec<String> = page.objects.iter().map(|object| object.key.display()).collect();
+    assert_eq!(left, ["kept", "tmp2"]);
+    assert_eq!(fixture.store.list_uploads(b"").await.expect("uploads").len(), 1);
+    fixture.service.set_lifecycle(&bucket(), Vec::new()).await.expect("no rules");
+    assert_eq!(expire(9).await, Expired::default());
 }

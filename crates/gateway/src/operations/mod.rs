@@ -4,6 +4,7 @@ mod acls;
 mod buckets;
 mod copy;
 mod delete;
+mod lifecycle;
 mod listing;
 mod listing_uploads;
 mod multipart;
@@ -25,7 +26,7 @@ use crate::authentication::authenticate;
 use crate::authorize::{Requested, authorize};
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
-use crate::headers::check_supported;
+use crate::headers::{check_doubled, check_supported};
 use crate::inbound::Inbound;
 use crate::keys::LiveKeys;
 use crate::query::Query;
@@ -67,6 +68,7 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
 }
 
 async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbound) -> Outcome<Reply> {
+    check_doubled(&parts.headers)?;
     let authenticated = authenticate(&parts, &endpoint.keys.current(), &endpoint.regions)?;
     let target = Target::of(&parts.headers, parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -97,6 +99,9 @@ async fn on_bucket(
         Operation::GetBucketLocation => buckets::get_location(call, bucket).await,
         Operation::GetBucketVersioning => buckets::get_versioning(call, bucket).await,
         Operation::GetBucketAcl => acls::of_bucket(call, bucket).await,
+        Operation::GetBucketLifecycle => lifecycle::get_lifecycle(call, bucket).await,
+        Operation::PutBucketLifecycle => lifecycle::put_lifecycle(call, bucket).await,
+        Operation::DeleteBucketLifecycle => lifecycle::delete_lifecycle(call, bucket).await,
         Operation::ListObjects => listing::list_objects(call, bucket).await,
         Operation::ListObjectsV2 => listing::list_objects_v2(call, bucket).await,
         Operation::ListUploads => listing_uploads::list_uploads(call, bucket).await,

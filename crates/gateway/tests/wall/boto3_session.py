@@ -78,3 +78,18 @@ assert urllib.request.urlopen(link).read() == b"linked"
 keys = [entry["Key"] for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket) for entry in page["Contents"]]
 deleted = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys if key != "kept"]})
 assert len(deleted["Deleted"]) == len(keys) - 1 and "Errors" not in deleted
+
+# Lifecycle rules.
+rules = [
+    {"ID": "tidy", "Filter": {"Prefix": "tmp/"}, "Status": "Enabled", "Expiration": {"Days": 3},
+     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
+    {"ID": "off", "Filter": {"Prefix": ""}, "Status": "Disabled", "Expiration": {"Days": 9}},
+]
+refused("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket=bucket)
+s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rules
+moving = [{"ID": "cold", "Filter": {"Prefix": ""}, "Status": "Enabled", "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}]
+refused("MalformedXML", s3.put_bucket_lifecycle_configuration, Bucket=bucket, LifecycleConfiguration={"Rules": moving})
+assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rules
+s3.delete_bucket_lifecycle(Bucket=bucket)
+refused("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket=bucket)

@@ -27,6 +27,11 @@ impl Fixture {
         service.create_bucket(&bucket()).await.expect("a bucket");
         let store = service.bucket(&bucket());
         let gateway = TestGateway::start(Arc::new(service)).await;
+        Self::around(gateway, store, directory)
+    }
+
+    /// Around an endpoint that is there.
+    pub(crate) fn around(gateway: TestGateway, store: Arc<dyn ObjectStore>, directory: TempDir) -> Self {
         let endpoint = gateway.endpoint().parse().expect("a URL");
         let client = S3Client::new(S3Settings::new(endpoint, Some(gateway.credentials().clone())));
         Self { gateway, directory, store, client: client.expect("settings") }

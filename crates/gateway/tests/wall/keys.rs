@@ -87,6 +87,7 @@ async fn a_key_sees_only_its_places_while_it_is_there() {
 
     KeyRing::remove(&file, "mine").expect("remove");
     send("GET /bucket/mine/new", "").await.check(403, "InvalidAccessKeyId");
+    assert!(matches!(KeyRing::remove(&file, "internal"), Err(sandkeep_gateway::Error::KeyNeeded { .. })));
     assert!(matches!(KeyRing::remove(&file, "mine"), Err(sandkeep_gateway::Error::NoSuchKeyPair { .. })));
     assert_eq!(std::fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
 }

@@ -3,8 +3,10 @@
 mod attacks;
 mod bodies;
 mod clients;
+mod durability;
 mod fixture;
 mod keys;
 mod more_clients;
 mod raw;
 mod requests;
+mod sockets;

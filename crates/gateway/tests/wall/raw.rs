@@ -134,6 +134,11 @@ impl Raw {
         (parse(&bytes), stream)
     }
 
+    /// The head as it is sent on a connection that closes behind it.
+    pub(crate) fn text(&self) -> String {
+        self.head(true)
+    }
+
     fn head(&self, close: bool) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.parts.method, self.parts.uri);
         for (name, value) in &self.parts.headers {

@@ -9,10 +9,13 @@ use super::failure::io_failure;
 use crate::Result;
 
 /// The layout below; a store of another version is refused.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// From layout 1, which did not keep the MD5 of body files.
 const FROM_1: &str = "ALTER TABLE files ADD COLUMN md5 BLOB";
+
+/// From layout 2, whose buckets had no lifecycle.
+const FROM_2: &str = "CREATE TABLE lifecycles (bucket INTEGER PRIMARY KEY, rules TEXT NOT NULL) STRICT";
 
 /// Columns that a listing needs stand before those that may be long: SQLite reads a row only as far as asked.
 ///
@@ -20,6 +23,7 @@ const FROM_1: &str = "ALTER TABLE files ADD COLUMN md5 BLOB";
 /// files may exist although nothing names them.
 const SCHEMA: &str = "
 CREATE TABLE buckets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL) STRICT;
+CREATE TABLE lifecycles (bucket INTEGER PRIMARY KEY, rules TEXT NOT NULL) STRICT;
 CREATE TABLE objects (
     bucket INTEGER NOT NULL, key BLOB NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
     modified INTEGER NOT NULL, metadata TEXT, upload TEXT, inline_body INTEGER, extents BLOB,
@@ -56,9 +60,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     )?;
     match connection.query_row("PRAGMA user_version", [], |row| row.get(0))? {
         0 => create_tables(&connection)?,
-        1 => {
-            connection.execute_batch(&format!("BEGIN; {FROM_1}; PRAGMA user_version = {VERSION}; COMMIT;"))?
-        }
+        1 => upgrade(&connection, &[FROM_1, FROM_2])?,
+        2 => upgrade(&connection, &[FROM_2])?,
         VERSION => {}
         other => return Err(unknown_version(other)),
     }
@@ -84,6 +87,13 @@ fn configure(connection: &Connection) -> Result<()> {
 /// Makes the tables; either all of them or none.
 pub(super) fn create_tables(connection: &Connection) -> Result<()> {
     connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+    Ok(())
+}
+
+/// Goes through all layouts in between; either to the end or not at all.
+fn upgrade(connection: &Connection, steps: &[&str]) -> Result<()> {
+    let steps = steps.join("; ");
+    connection.execute_batch(&format!("BEGIN; {steps}; PRAGMA user_version = {VERSION}; COMMIT;"))?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 
 mod change;
 mod copy_part;
+mod expire;
 mod extents;
 mod failure;
 mod files;

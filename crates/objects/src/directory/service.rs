@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use rusqlite::{ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::change::Change;
+use super::expire;
 use super::failure::io_failure;
 use super::files::{FileId, Files, NewFile, make_directory, sync_directory};
 use super::fsck::{self, FsckReport};
@@ -20,7 +21,7 @@ use super::reserve::Reserve;
 use super::rows::{find_bucket, time_from_sql, time_to_sql};
 use super::store::DirectoryStore;
 use super::writer::Writer;
-use crate::{BucketInfo, BucketName, Error, ObjectService, ObjectStore, Result};
+use crate::{BucketInfo, BucketName, Error, Expired, LifecycleRule, ObjectService, ObjectStore, Result};
 
 /// File ids reserved with one commit. After a crash at most this many per writer at work are looked at.
 const RESERVATION: usize = 256;
@@ -50,6 +51,23 @@ impl DirectoryService {
         let directory = directory.to_owned();
         let inner = blocking(move || Inner::open(&directory)).await?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs the lifecycle rules of all buckets as of `now`. Safe at any time, also twice.
+    pub async fn expire(&self, now: SystemTime) -> Result<Expired> {
+        let mut total = Expired::default();
+        for bucket in self.list_buckets().await? {
+            match expire::expire(&self.inner, &bucket.name, now).await {
+                Ok(expired) => {
+                    total.objects += expired.objects;
+                    total.uploads += expired.uploads;
+                }
+                // Deleted meanwhile.
+                Err(Error::NoSuchBucket { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
     }
 
     /// Reads everything that is stored and reports what is not as it was written. Requests go on meanwhile.
@@ -134,6 +152,22 @@ impl ObjectService for DirectoryService {
         self.inner.readers.read(list_buckets).await
     }
 
+    async fn lifecycle(&self, bucket: &BucketName) -> Result<Vec<LifecycleRule>> {
+        let bucket = bucket.clone();
+        let read =
+            move |connection: &Connection| expire::rules(connection, find_bucket(connection, &bucket)?);
+        self.inner.readers.read(read).await
+    }
+
+    async fn set_lifecycle(&self, bucket: &BucketName, rules: Vec<LifecycleRule>) -> Result<()> {
+        let bucket = bucket.clone();
+        let set = move |change: &mut Change<'_>| {
+            let bucket = find_bucket(change, &bucket)?;
+            expire::set_rules(change, bucket, &rules)
+        };
+        self.inner.writer.apply(set).await
+    }
+
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {
         Arc::new(DirectoryStore::new(Arc::clone(&self.inner), name.clone()))
     }
@@ -159,11 +193,12 @@ fn delete_bucket(change: &mut Change<'_>, name: &BucketName) -> Result<()> {
         return Err(Error::BucketNotEmpty { bucket: name.as_str().to_owned() });
     }
     multipart::abort_all(change, bucket)?;
+    expire::set_rules(change, bucket, &[])?;
     change.prepare_cached("DELETE FROM buckets WHERE id = ?1")?.execute([bucket.0])?;
     Ok(())
 }
 
-fn list_buckets(connection: &rusqlite::Connection) -> Result<Vec<BucketInfo>> {
+fn list_buckets(connection: &Connection) -> Result<Vec<BucketInfo>> {
     let mut select = connection.prepare_cached("SELECT name, created FROM buckets ORDER BY name")?;
     let mut rows = select.query([])?;
     let mut buckets = Vec::new();

@@ -222,7 +222,7 @@ impl Transport {
             loop {
                 let frame = match in_time(IDLE_TIMEOUT, body.frame()).await {
                     Err(error) => return Err(Error::Unreachable { endpoint, source: Arc::new(error) }),
-                    Ok(Some(Err(error))) => return Err(cut_short(read, expected, error)),
+                    Ok(Some(Err(error))) => return Err(cut_short(read, expected, &error)),
                     Ok(Some(Ok(frame))) => frame,
                     Ok(None) if expected.is_some_and(|expected| expected != read) => {
                         return Err(Error::Corrupt { what: format!("the body ended after {read} bytes") });
@@ -238,7 +238,7 @@ impl Transport {
     }
 }
 
-fn cut_short(read: u64, expected: Option<u64>, error: hyper::Error) -> Error {
+fn cut_short(read: u64, expected: Option<u64>, error: &hyper::Error) -> Error {
     let of = expected.map(|expected| format!(" of {expected}")).unwrap_or_default();
     Error::Corrupt { what: format!("the body was cut off after {read}{of} bytes ({error})") }
 }

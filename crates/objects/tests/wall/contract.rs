@@ -22,8 +22,8 @@ async fn in_memory_as_at_amazon() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_directory() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = DirectoryService::open(directory.path()).await.unwrap();
+    let directory = tempfile::tempdir().expect("valid in tests");
+    let service = DirectoryService::open(directory.path()).await.expect("valid in tests");
     contract::run_service(Arc::new(service)).await;
 }
 
@@ -31,13 +31,13 @@ async fn through_http(credentials: impl FnOnce(&Credentials) -> S3Settings) {
     let settings = MemorySettings { minimum_part_bytes: 5 << 20, lists_metadata: true };
     let gateway = TestGateway::start(Arc::new(MemoryService::with_settings(settings))).await;
     let mut settings = credentials(gateway.credentials());
-    settings.endpoint = gateway.endpoint().parse().unwrap();
-    contract::run_service(Arc::new(S3Client::new(settings).unwrap())).await;
+    settings.endpoint = gateway.endpoint().parse().expect("valid in tests");
+    contract::run_service(Arc::new(S3Client::new(settings).expect("valid in tests"))).await;
     gateway.stop().await;
 }
 
 fn anywhere(credentials: &Credentials) -> S3Settings {
-    S3Settings::new("http://localhost".parse().unwrap(), Some(credentials.clone()))
+    S3Settings::new("http://localhost".parse().expect("valid in tests"), Some(credentials.clone()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
