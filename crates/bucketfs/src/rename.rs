@@ -57,7 +57,7 @@ impl Core {
         }
         let (from, to) = (self.place_of(from)?, self.place_of(to)?);
         let source = self.child(&from.directory, from.name).await?.ok_or(Errno::ENOENT)?;
-        let target = self.child(&to.directory, to.name).await?;
+        let target = self.occupant(&to.directory, to.name).await?;
         if target.as_ref().is_some_and(|target| target.inode == source.inode) {
             return Ok(());
         }

@@ -6,7 +6,8 @@ use sandkeep_vfs::conformance::{Failure, Features, run};
 use crate::world::World;
 
 /// What a bucket cannot do; `docs/semantics.md` gives the reasons.
-const FEATURES: Features = Features { hard_links: false, rename_exchange: false, sparse: false, ..Features::ALL };
+const FEATURES: Features =
+    Features { hard_links: false, rename_exchange: false, sparse: false, ..Features::ALL };
 
 fn check(world: &World) {
     let mount = world.mount();

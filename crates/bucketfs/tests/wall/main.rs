@@ -2,5 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod conformance;
+mod content;
+mod foreign;
+mod programs;
+mod publishing;
+mod sharing;
 mod store;
 mod world;
