@@ -4,8 +4,10 @@
 mod conformance;
 mod content;
 mod foreign;
+mod model;
 mod programs;
 mod publishing;
+mod requests;
 mod sharing;
 mod store;
 mod world;
