@@ -73,7 +73,7 @@ impl Core {
             state.changed_by_us(now);
         }
         self.note_child(parent, name, Some(Child::Local(FileKind::File)));
-        let opened = self.opened(&node, flags);
+        let opened = self.opened(&node, flags)?;
         Ok((self.entry(&node), opened))
     }
 
@@ -101,7 +101,7 @@ impl Core {
         if !flags.write() {
             self.prove(&node).await?;
         }
-        let opened = self.opened(&node, flags);
+        let opened = self.opened(&node, flags)?;
         if flags.truncate() {
             let _turn = node.turn().await;
             self.resize(&node, 0).await?;
@@ -136,8 +136,12 @@ impl Core {
         if alive && same { Ok(()) } else { Err(Errno::ESTALE) }
     }
 
-    fn opened(&self, node: &Node, flags: OpenFlags) -> Opened {
+    fn opened(&self, node: &Node, flags: OpenFlags) -> Result<Opened> {
         let mut state = node.state();
+        // Its name has gone since it was looked up, and with it whatever would be written.
+        if state.file.removed && state.opens == 0 {
+            return Err(Errno::ESTALE);
+        }
         state.opens += 1;
         state.file.writers += u32::from(flags.write());
         let tag = state.file.version.as_ref().map(|version| version.etag.clone());
@@ -147,7 +151,7 @@ impl Core {
         state.file.served = tag;
         let bits = u64::from(flags.write()) * HANDLE_WRITE + u64::from(flags.append()) * HANDLE_APPEND;
         let handle = FileHandle(self.next_handle() << HANDLE_BITS | bits);
-        Opened { handle, keep_cache, direct_io: false }
+        Ok(Opened { handle, keep_cache, direct_io: false })
     }
 
     /// Reads from whatever the file now is: the bucket's version or the one under construction.
@@ -298,7 +302,14 @@ impl Core {
 
     /// Removes a name that never got into the bucket.
     fn discard(&self, node: &Node) {
-        node.state().file.removed = true;
+        {
+            let mut state = node.state();
+            // Somebody has opened it meanwhile, and will publish what is written then.
+            if state.opens > 0 {
+                return;
+            }
+            state.file.removed = true;
+        }
         if let Some((parent, name)) = self.table.place(node.inode) {
             self.table.detach(node.inode);
             self.note_child(parent, &name, None);

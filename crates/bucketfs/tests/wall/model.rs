@@ -184,7 +184,9 @@ proptest! {
         mount.close();
         for (index, name) in NAMES.iter().enumerate() {
             let stored = world.get(name);
-            prop_assert!(possible.iter().any(|model| model.get(&index) == stored.as_ref()), "{}", name);
+            prop_assert!(possible.iter().any(|model| model.get(&index) == stored.as_ref()),
+                "{}: {:?} bytes, {:?}", name, stored.as_ref().map(Vec::len),
+                possible.iter().map(|model| model.get(&index).map(Vec::len)).collect::<Vec<_>>());
         }
     }
 }
