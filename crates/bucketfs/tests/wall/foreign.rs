@@ -56,6 +56,19 @@ fn keys_that_no_path_reaches_are_never_destroyed() {
     assert_eq!(world.get("a").as_deref(), Some(b"kept".as_slice()));
 }
 
+/// Hadoop's markers: `dir_$folder$` beside keys below `dir/`.
+#[test]
+fn markers_of_hadoop_are_kept_and_their_directories_usable() {
+    let world = World::new();
+    world.put("dir_$folder$", "");
+    world.put("dir/file", "x");
+    let mount = world.mount();
+    assert_eq!(fs::read(mount.path("dir/file")).unwrap(), b"x");
+    fs::write(mount.path("dir/new"), "y").unwrap();
+    mount.close();
+    assert_eq!(world.keys(), ["dir/file", "dir/new", "dir_$folder$"]);
+}
+
 fn check_large_directory(lists_metadata: bool) {
     let world = World::with(MemorySettings { lists_metadata, ..MemorySettings::default() });
     for index in 0..3000 {

@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::world::{Mounted, World};
 
 /// Runs a shell script in a fresh directory of a mount; a program that is not installed is reported and left out.
+#[expect(clippy::print_stderr, reason = "who runs the test sees what was left out")]
 fn check(needed: &[&str], script: &str) {
     let world = World::alone();
     let mount = world.mount();

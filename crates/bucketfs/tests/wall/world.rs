@@ -34,7 +34,6 @@ pub(crate) struct World {
 /// A mount of the bucket; it goes away when dropped, also while a test panics.
 pub(crate) struct Mounted {
     served: Served,
-    pub(crate) filesystem: Arc<BucketFs>,
 }
 
 impl Mounted {
@@ -92,9 +91,8 @@ impl World {
     }
 
     pub(crate) fn mount_with(&self, settings: BucketFsSettings) -> Mounted {
-        let filesystem = self.open(settings);
-        let served = Served::start(Arc::clone(&filesystem) as _).unwrap();
-        Mounted { served, filesystem }
+        let served = Served::start(self.open(settings)).unwrap();
+        Mounted { served }
     }
 
     /// A mount that believes nothing it knew before.
