@@ -154,3 +154,28 @@ fn attributes_are_read_back_by_a_second_mount() {
     assert_eq!(stored("mtime").as_deref(), Some("1234567890.123456789"));
     assert_eq!(world.user_metadata("link", "mode"), Some((0o120_777).to_string()));
 }
+
+#[test]
+fn extended_attributes_are_read_back_by_a_second_mount() {
+    let world = World::new();
+    let mount = world.mount();
+    let flags = rustix::fs::XattrFlags::empty();
+    for name in ["file", "dir"] {
+        match name {
+            "dir" => fs::create_dir(mount.path(name)).unwrap(),
+            _ => fs::write(mount.path(name), "x").unwrap(),
+        }
+        rustix::fs::setxattr(mount.path(name), "user.colour", b"blue\xff", flags).unwrap();
+        let mut value = [0; 32];
+        let second = world.mount();
+        let length = rustix::fs::getxattr(second.path(name), "user.colour", &mut value).unwrap();
+        assert_eq!(value[..length], *b"blue\xff");
+    }
+}
+
+#[test]
+fn a_bucket_pretends_to_have_room() {
+    let world = World::new();
+    let room = rustix::fs::statvfs(world.mount().path("")).unwrap();
+    assert_eq!((room.f_blocks * room.f_frsize, room.f_namemax), (1 << 50, 255));
+}
