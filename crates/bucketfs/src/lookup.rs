@@ -15,9 +15,6 @@ use crate::metadata::Stored;
 use crate::names::join;
 use crate::node::{Node, Version};
 
-/// A name that was absent when the kernel looked it up may be made for so long without asking again.
-const VACANCY_AGE: Duration = Duration::from_secs(1);
-
 /// Absent names that are remembered in a directory, for as many threads that make files in it.
 const MAX_VACANT: usize = 256;
 
@@ -51,7 +48,7 @@ impl Core {
     pub(crate) async fn occupant(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
         let asked = parent.state().directory.vacant.remove(name);
         let now = self.clock.monotonic();
-        let vacant = asked.is_some_and(|asked| now.saturating_sub(asked) < VACANCY_AGE);
+        let vacant = asked.is_some_and(|asked| now.saturating_sub(asked) < self.settings.metadata_age);
         match self.table.child(parent.inode, name) {
             None if vacant => Ok(None),
             _ => self.child(parent, name).await,

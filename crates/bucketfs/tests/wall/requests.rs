@@ -1,16 +1,24 @@
 //! How many requests an operation takes: each is a round trip that a program waits for.
 
 use std::fs;
+use std::time::Duration;
+
+use sandkeep_bucketfs::BucketFsSettings;
 
 use crate::store::Action::{self, *};
-use crate::world::{Mounted, World, names, noise};
+use crate::world::{Mounted, World, names, noise, settings};
+
+/// What was just listed stays so on a slow machine too.
+fn patient() -> BucketFsSettings {
+    BucketFsSettings { metadata_age: Duration::from_secs(3600), ..settings() }
+}
 
 /// The requests of `work` after `before`, in order of their kinds.
 fn check(before: impl FnOnce(&Mounted), work: impl FnOnce(&Mounted), expected: &[Action]) {
     let world = World::new();
     world.put("known", "content");
     world.put("other", "content");
-    let mount = world.mount();
+    let mount = world.mount_with(patient());
     before(&mount);
     world.store.take_calls();
     work(&mount);
@@ -64,7 +72,7 @@ fn reading_what_was_just_written_takes_one_request() {
 fn sequential_reading_fetches_every_byte_about_once_and_ahead() {
     let world = World::new();
     world.put("large", noise(64 << 20, 1));
-    let mount = world.mount();
+    let mount = world.mount_with(patient());
     list_once(&mount);
     world.store.take_calls();
     assert_eq!(fs::read(mount.path("large")).unwrap().len(), 64 << 20);
