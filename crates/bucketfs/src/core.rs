@@ -130,9 +130,12 @@ impl Core {
 
     /// How much longer what is known of a node holds.
     pub(crate) fn valid(&self, node: &Node) -> Duration {
-        let age = self.clock.monotonic().saturating_sub(node.state().checked);
-        let ahead = !node.is_directory() && node.state().file.dirty();
-        if ahead { self.settings.metadata_age } else { self.settings.metadata_age.saturating_sub(age) }
+        let state = node.state();
+        if !node.is_directory() && state.file.dirty() {
+            return self.settings.metadata_age;
+        }
+        let left = |checked| self.settings.metadata_age.saturating_sub(self.clock.monotonic() - checked);
+        state.checked.map_or(Duration::ZERO, left)
     }
 
     /// What stat(2) tells of a node.
@@ -157,9 +160,12 @@ impl Core {
         Entry { attributes, generation: node.generation, name_valid: valid, attributes_valid: valid }
     }
 
-    /// Forgets that anything is known of a node's place in the bucket.
+    /// Forgets that anything is known of a node's place in the bucket. Pages that the kernel has may be of a version
+    /// that never got there.
     pub(crate) fn distrust(&self, node: &Node) {
-        node.state().checked = Duration::ZERO;
+        let mut state = node.state();
+        state.checked = None;
+        state.file.served = None;
     }
 }
 

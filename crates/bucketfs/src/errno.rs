@@ -29,10 +29,10 @@ pub(crate) fn failed(action: &'static str, key: &ObjectKey, error: &Error) -> Er
     let errno = errno(error);
     match errno {
         Errno::ENOENT | Errno::ESTALE => {
-            tracing::debug!(action, key = %key.display(), %error, "the store refused")
+            tracing::debug!(action, key = %key.display(), %error, "the store refused");
         }
         _ => {
-            tracing::warn!(action, key = %key.display(), error = error as &dyn std::error::Error, "the store failed")
+            tracing::warn!(action, key = %key.display(), error = error as &dyn std::error::Error, "the store failed");
         }
     }
     errno

@@ -38,9 +38,9 @@ impl FileSystem for BucketFs {
         if names::check(name).is_err() {
             return Err(Errno::ENOENT);
         }
-        match self.core.child(&directory, name).await? {
+        match self.core.look_up(&directory, name).await? {
             Some(node) => Ok(self.core.entry(&node)),
-            None => Ok(absent(self.core.settings.metadata_age)),
+            None => Ok(absent()),
         }
     }
 
@@ -215,8 +215,8 @@ impl FileSystem for BucketFs {
     }
 }
 
-/// Tells the kernel that there is no such name, and for how long it need not ask.
-fn absent(valid: Duration) -> Entry {
+/// Tells the kernel that there is no such name, and that it must ask again: others may make it at any moment.
+fn absent() -> Entry {
     let nothing = Attributes {
         inode: Inode(0),
         kind: FileKind::File,
@@ -232,5 +232,5 @@ fn absent(valid: Duration) -> Entry {
         modified: Timestamp::default(),
         changed: Timestamp::default(),
     };
-    Entry { attributes: nothing, generation: 0, name_valid: valid, attributes_valid: Duration::ZERO }
+    Entry { attributes: nothing, generation: 0, name_valid: Duration::ZERO, attributes_valid: Duration::ZERO }
 }

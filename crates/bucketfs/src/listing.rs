@@ -118,11 +118,8 @@ impl Core {
         (age < self.settings.metadata_age).then_some(listing)
     }
 
-    /// The listing of a directory, read if need be.
+    /// Reads the listing of a directory.
     pub(crate) async fn list(&self, node: &Arc<Node>, path: &[u8]) -> Result<Arc<Listing>> {
-        if let Some(listing) = self.fresh_listing(node) {
-            return Ok(listing);
-        }
         let fetching = Fetching::begin(node);
         let former = node.state().directory.listing.clone();
         let mut listing = Listing { fetched: self.clock.monotonic(), ..Listing::default() };

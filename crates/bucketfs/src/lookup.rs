@@ -15,6 +15,9 @@ use crate::metadata::Stored;
 use crate::names::join;
 use crate::node::{Node, Version};
 
+/// Absent names that are remembered in a directory, for as many threads that make files in it.
+const MAX_VACANT: usize = 256;
+
 /// What the bucket has at a path.
 enum Found {
     Nothing,
@@ -31,13 +34,40 @@ impl Core {
         {
             return Ok(Some(node));
         }
-        match self.fresh_listing(parent) {
-            Some(listing) => match listing.children.get(name) {
-                Some(child) => self.listed_child(parent.inode, name, child, listing.fetched).await,
-                None => Ok(None),
-            },
+        let listing = self.fresh_listing(parent);
+        match listing.as_ref().and_then(|listing| listing.children.get(name).zip(Some(listing.fetched))) {
+            Some((child, fetched)) => self.listed_child(parent.inode, name, child, fetched).await,
+            // A name that no listing has may have come since, through another mount of this very host: what others
+            // closed is there for whoever asks.
             None => self.find(parent.inode, name).await,
         }
+    }
+
+    /// The node at a name that is to be made or replaced. The kernel looks such a name up the moment before, and is
+    /// not made to wait twice.
+    pub(crate) async fn occupant(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
+        let asked = parent.state().directory.vacant.remove(name);
+        let now = self.clock.monotonic();
+        let vacant = asked.is_some_and(|asked| now.saturating_sub(asked) < self.settings.metadata_age);
+        match self.table.child(parent.inode, name) {
+            None if vacant => Ok(None),
+            _ => self.child(parent, name).await,
+        }
+    }
+
+    /// Looks a name up for the kernel.
+    pub(crate) async fn look_up(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
+        let found = self.child(parent, name).await?;
+        let now = self.clock.monotonic();
+        let vacant = &mut parent.state().directory.vacant;
+        if vacant.len() >= MAX_VACANT {
+            vacant.clear();
+        }
+        match found {
+            Some(_) => vacant.remove(name),
+            None => vacant.insert(name.to_vec(), now),
+        };
+        Ok(found)
     }
 
     /// The node of a listed name.
@@ -213,9 +243,8 @@ impl Core {
         let (parent, name) = self.table.place(node.inode)?;
         let listing = self.fresh_listing(&*self.table.get(parent)?)?;
         match listing.children.get(&name) {
-            None => Some(false),
             Some(Child::Directory) => Some(node.is_directory()),
-            Some(Child::Local(_)) => None,
+            None | Some(Child::Local(_)) => None,
             Some(Child::Object(object)) => {
                 let known = object.known.get()?;
                 Some(node.adopt_object(&known.stored, &object.version, listing.fetched))
@@ -278,7 +307,7 @@ impl Node {
         }
         state.stored = stored.clone();
         state.file.set_version(version.clone());
-        state.checked = state.checked.max(asked);
+        state.checked = state.checked.max(Some(asked));
         true
     }
 
@@ -292,6 +321,6 @@ impl Node {
             state.stored = stored;
         }
         state.directory.marker = marker;
-        state.checked = state.checked.max(asked);
+        state.checked = state.checked.max(Some(asked));
     }
 }

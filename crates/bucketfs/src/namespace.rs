@@ -185,7 +185,7 @@ impl Core {
         self.expect_writable()?;
         names::check(name)?;
         let (directory, path) = self.directory(parent)?;
-        match self.child(&directory, name).await? {
+        match self.occupant(&directory, name).await? {
             Some(_) => Err(Errno::EEXIST),
             None => Ok((directory, path)),
         }

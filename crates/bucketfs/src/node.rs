@@ -1,6 +1,6 @@
 //! One file or directory as this mount knows it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -44,8 +44,8 @@ pub(crate) struct Node {
 pub(crate) struct State {
     /// Attributes.
     pub(crate) stored: Stored,
-    /// When the bucket was last asked, on the monotonic clock.
-    pub(crate) checked: Duration,
+    /// When the bucket was last asked, on the monotonic clock; none if that is not believed any more.
+    pub(crate) checked: Option<Duration>,
     /// When this mount last changed it: answers to what was asked before are not believed.
     pub(crate) changed_here: Duration,
     /// Open descriptors.
@@ -69,6 +69,17 @@ pub(crate) struct DirectoryState {
     pub(crate) fetching: u32,
     /// Names removed here while a listing was on its way.
     pub(crate) removed: HashSet<Vec<u8>>,
+    /// Names that the kernel was told are absent, with when.
+    pub(crate) vacant: HashMap<Vec<u8>, Duration>,
+}
+
+/// An upload that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// While it was written: close and fsync must say so too, and not publish what came before.
+    Writing(Errno),
+    /// At close or fsync, which have told.
+    Reported(Errno),
 }
 
 /// What files, symbolic links and special files have.
@@ -88,6 +99,8 @@ pub(crate) struct FileState {
     pub(crate) removed: bool,
     /// Created with O_EXCL and not yet uploaded.
     pub(crate) exclusive: bool,
+    /// Why what was written is not in the bucket.
+    pub(crate) failure: Option<Failure>,
     /// Reads the current version.
     pub(crate) reader: Option<Arc<Reader>>,
     /// The version whose pages the kernel may have.
@@ -180,7 +193,7 @@ impl Node {
     pub(crate) fn current(&self, now: Duration, age: Duration) -> bool {
         let state = self.state();
         let ahead = !self.is_directory() && state.file.dirty();
-        ahead || now.saturating_sub(state.checked) < age
+        ahead || state.checked.is_some_and(|checked| now.saturating_sub(checked) < age)
     }
 
     /// Whether nothing would be lost if the node were forgotten.
@@ -199,7 +212,7 @@ impl State {
     fn new(stored: Stored, checked: Duration) -> Self {
         Self {
             stored,
-            checked,
+            checked: Some(checked),
             changed_here: Duration::ZERO,
             opens: 0,
             directory: DirectoryState::default(),
@@ -210,7 +223,7 @@ impl State {
     /// Notes a change of our own, made `now` on the monotonic clock.
     pub(crate) fn changed_by_us(&mut self, now: Duration) {
         self.changed_here = now;
-        self.checked = now;
+        self.checked = Some(now);
     }
 
     /// The attributes to show.

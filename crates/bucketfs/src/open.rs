@@ -12,7 +12,7 @@ use crate::errno::Result;
 use crate::listing::Child;
 use crate::metadata::Stored;
 use crate::names;
-use crate::node::{Node, Version};
+use crate::node::{Failure, Node, Version};
 
 /// Set-group-id bit of a directory: what is made in it has its group, see inode(7).
 const SET_GROUP_ID: u32 = 0o2000;
@@ -60,7 +60,7 @@ impl Core {
         let (directory, path) = self.directory(parent)?;
         // Keys have a limit of their own, best met before anything is written.
         self.names.object(&names::join(&path, name))?;
-        if let Some(node) = self.child(&directory, name).await? {
+        if let Some(node) = self.occupant(&directory, name).await? {
             return self.open_existing(&node, flags).await;
         }
         let stored = self.new_stored(caller, &directory, name, FileKind::File, permissions);
@@ -73,7 +73,7 @@ impl Core {
             state.changed_by_us(now);
         }
         self.note_child(parent, name, Some(Child::Local(FileKind::File)));
-        let opened = self.opened(&node, flags);
+        let opened = self.opened(&node, flags)?;
         Ok((self.entry(&node), opened))
     }
 
@@ -98,7 +98,10 @@ impl Core {
         if !self.revalidate(&node).await? {
             return Err(Errno::ESTALE);
         }
-        let opened = self.opened(&node, flags);
+        if !flags.write() {
+            self.prove(&node).await?;
+        }
+        let opened = self.opened(&node, flags)?;
         if flags.truncate() {
             let _turn = node.turn().await;
             self.resize(&node, 0).await?;
@@ -106,17 +109,49 @@ impl Core {
         Ok(opened)
     }
 
-    fn opened(&self, node: &Node, flags: OpenFlags) -> Opened {
+    /// Proves by its first bytes, which are about to be read, that a version is still the bucket's. ESTALE if not: the
+    /// kernel, which would read only as many bytes as the old one had, looks the name up again.
+    async fn prove(self: &Arc<Self>, node: &Arc<Node>) -> Result<()> {
+        let known = {
+            let file = &node.state().file;
+            let tag = file.version.as_ref().map(|version| &version.etag);
+            file.draft.is_some()
+                || file.reader.is_some()
+                || file.removed
+                || tag.is_none()
+                || file.served.as_ref() == tag
+        };
+        if known {
+            return Ok(());
+        }
+        let Some(base) = self.base(node)? else { return Ok(()) };
+        if base.reader.fetch_first(self, &base.key).await {
+            return Ok(());
+        }
+        node.state().file.reader = None;
+        self.distrust(node);
+        let alive = self.revalidate(node).await?;
+        let current = node.state().file.version.clone();
+        let same = current.is_some_and(|current| current.etag == base.reader.version.etag);
+        if alive && same { Ok(()) } else { Err(Errno::ESTALE) }
+    }
+
+    fn opened(&self, node: &Node, flags: OpenFlags) -> Result<Opened> {
         let mut state = node.state();
+        // Its name has gone since it was looked up, and with it whatever would be written.
+        if state.file.removed && state.opens == 0 {
+            return Err(Errno::ESTALE);
+        }
         state.opens += 1;
         state.file.writers += u32::from(flags.write());
         let tag = state.file.version.as_ref().map(|version| version.etag.clone());
         // Pages of a file under construction were written through this mount.
-        let keep_cache = state.file.draft.is_some() || state.file.served == tag;
+        let written_here = state.file.draft.is_some() && state.file.failure.is_none();
+        let keep_cache = written_here || state.file.served == tag;
         state.file.served = tag;
         let bits = u64::from(flags.write()) * HANDLE_WRITE + u64::from(flags.append()) * HANDLE_APPEND;
         let handle = FileHandle(self.next_handle() << HANDLE_BITS | bits);
-        Opened { handle, keep_cache, direct_io: false }
+        Ok(Opened { handle, keep_cache, direct_io: false })
     }
 
     /// Reads from whatever the file now is: the bucket's version or the one under construction.
@@ -169,7 +204,11 @@ impl Core {
         self.expect_changeable(&draft, &(offset..end))?;
         draft.write(offset, data).await?;
         self.modified(&node);
-        self.stream_on(&node, &draft, &(offset..end)).await
+        let sent = self.stream_on(&node, &draft, &(offset..end)).await;
+        if let Err(errno) = sent {
+            node.state().file.failure = Some(Failure::Writing(errno));
+        }
+        sent
     }
 
     /// Changes the size. Called with the node's turn.
@@ -199,10 +238,16 @@ impl Core {
             return Ok(());
         }
         let _turn = node.turn().await;
-        self.publish(&node).await
+        let earlier = node.state().file.failure;
+        let published = match earlier {
+            Some(Failure::Writing(errno)) => Err(errno),
+            Some(Failure::Reported(_)) | None => self.publish(&node).await,
+        };
+        node.state().file.failure = published.err().map(Failure::Reported);
+        published
     }
 
-    /// The last descriptor is gone: uploads what came after close, such as pages of a mapping.
+    /// The last descriptor, or the last for writing, is gone: uploads what came after close, such as pages of a mapping.
     pub(crate) async fn release(self: &Arc<Self>, inode: Inode, handle: FileHandle) -> Result<()> {
         let Ok(node) = self.node(inode) else { return Ok(()) };
         let turn = node.turn().await;
@@ -211,9 +256,18 @@ impl Core {
             state.opens = state.opens.saturating_sub(1);
             let writer = u32::from(handle.0 & HANDLE_WRITE != 0);
             state.file.writers = state.file.writers.saturating_sub(writer);
-            state.opens == 0
+            // Readers that stay see what the bucket has once the last writer has gone.
+            state.opens == 0 || (writer == 1 && state.file.writers == 0)
         };
-        let result = if last { self.publish(&node).await } else { Ok(()) };
+        let result = match node.state().file.failure.take_if(|_| last) {
+            // Publishing now what close() said is lost would surprise: it may be only a part.
+            Some(Failure::Writing(errno) | Failure::Reported(errno)) => Err(errno),
+            None => Ok(()),
+        };
+        let result = match result {
+            Ok(()) if last => self.publish(&node).await,
+            result => result,
+        };
         if last {
             self.let_go(&node, result);
         }
@@ -222,12 +276,16 @@ impl Core {
         result
     }
 
-    /// Nobody has the file open: what could not be uploaded was reported and is given up.
+    /// Nobody has the file open for writing: what could not be uploaded was reported and is given up.
     fn let_go(&self, node: &Node, result: Result<()>) {
         let path = self.table.path(node.inode);
         let mut state = node.state();
-        let (draft, streaming) = (state.file.draft.take(), state.file.streaming.take());
-        state.file.reader = None;
+        // What has lost its name lives in its draft.
+        let draft = if state.file.removed && state.opens > 0 { None } else { state.file.draft.take() };
+        let streaming = state.file.streaming.take();
+        if state.opens == 0 {
+            state.file.reader = None;
+        }
         state.file.metadata_dirty = false;
         let never_stored = state.file.version.is_none();
         drop(state);
@@ -244,7 +302,14 @@ impl Core {
 
     /// Removes a name that never got into the bucket.
     fn discard(&self, node: &Node) {
-        node.state().file.removed = true;
+        {
+            let mut state = node.state();
+            // Somebody has opened it meanwhile, and will publish what is written then.
+            if state.opens > 0 {
+                return;
+            }
+            state.file.removed = true;
+        }
         if let Some((parent, name)) = self.table.place(node.inode) {
             self.table.detach(node.inode);
             self.note_child(parent, &name, None);

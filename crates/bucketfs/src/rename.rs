@@ -57,7 +57,7 @@ impl Core {
         }
         let (from, to) = (self.place_of(from)?, self.place_of(to)?);
         let source = self.child(&from.directory, from.name).await?.ok_or(Errno::ENOENT)?;
-        let target = self.child(&to.directory, to.name).await?;
+        let target = self.occupant(&to.directory, to.name).await?;
         if target.as_ref().is_some_and(|target| target.inode == source.inode) {
             return Ok(());
         }
@@ -101,7 +101,21 @@ impl Core {
             self.remove_node(target);
         }
         self.moved(from, to, source, Child::Local(source.kind));
-        if uploaded { self.delete(&old).await } else { Ok(()) }
+        let deleted = if uploaded { self.delete(&old).await } else { Ok(()) };
+        if deleted.is_err() {
+            self.moved_back(from, to, source, Child::Local(source.kind));
+        }
+        deleted
+    }
+
+    /// A failed rename: the kernel goes on with the old name, which the bucket still has, and so does the node. What
+    /// is at the new name will be asked.
+    fn moved_back(&self, from: &Place<'_>, to: &Place<'_>, source: &Arc<Node>, child: Child) {
+        self.moved(to, from, source, child);
+        for node in self.nodes_below(source) {
+            node.state().directory.listing = None;
+            self.distrust(&node);
+        }
     }
 
     /// Copies what the bucket has of a file; false if it has nothing.
@@ -187,7 +201,11 @@ impl Core {
         }
         self.moved(from, to, source, Child::Directory);
         source.state().changed_by_us(self.clock.monotonic());
-        self.delete_all(moves.into_iter().map(|item| item.object.key).collect()).await
+        let deleted = self.delete_all(moves.into_iter().map(|item| item.object.key).collect()).await;
+        if deleted.is_err() {
+            self.moved_back(from, to, source, Child::Directory);
+        }
+        deleted
     }
 
     /// A directory and all known nodes below it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Who owns what carries no owner of its own, and how ids map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Added to every stored uid and gid on the way to the kernel and subtracted on the way back: the first host id of
     /// a sandbox's block. 0 on the host.
@@ -48,12 +48,6 @@ pub struct BucketFsSettings {
     /// Most that one file being written keeps there. Of larger files, parts uploaded long ago are let go: they cannot
     /// be read back or changed before `close`.
     pub spool_limit: u64,
-}
-
-impl Default for Owner {
-    fn default() -> Self {
-        Self { id_base: 0, default_uid: 0, default_gid: 0 }
-    }
 }
 
 impl Default for BucketFsSettings {

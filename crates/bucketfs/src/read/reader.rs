@@ -19,6 +19,9 @@ use crate::read::window::Windows;
 /// Largest piece: more of them side by side are faster than larger ones.
 const MAX_PIECE: u64 = 8 << 20;
 
+/// What is fetched when a file is opened: the first request of a program that reads it whole.
+const FIRST_BYTES: u64 = 128 << 10;
+
 /// Smallest piece of a larger window.
 const MIN_PIECE: u64 = 1 << 20;
 
@@ -71,6 +74,23 @@ impl Reader {
             position = end;
         }
         Ok(bytes)
+    }
+
+    /// Begins to fetch the first bytes; false if the version has none to give any more. An empty one has to be asked for.
+    pub(crate) async fn fetch_first(self: &Arc<Self>, core: &Arc<Core>, key: &ObjectKey) -> bool {
+        let range = 0..self.version.size.min(FIRST_BYTES);
+        if range.is_empty() {
+            return false;
+        }
+        // Without memory to spare the first read tells.
+        let Some(memory) = core.read_budget.take(self, range.end) else { return true };
+        self.fetch(core, key, range, memory);
+        let Some(piece) = self.piece_at(0) else { return true };
+        let there = piece.bytes(0..1).await.is_some();
+        if !there {
+            self.forget_piece(&piece);
+        }
+        there
     }
 
     /// Drops what was fetched ahead.

@@ -59,7 +59,7 @@ impl Core {
         for (range, source) in sources {
             match source {
                 Source::Spool => {
-                    bytes.push(draft.spool.read(range).await.map_err(|error| spool_failed(&error))?)
+                    bytes.push(draft.spool.read(range).await.map_err(|error| spool_failed(&error))?);
                 }
                 Source::Base => {
                     let base = base.ok_or(Errno::ESTALE)?;

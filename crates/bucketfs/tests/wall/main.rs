@@ -2,5 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod conformance;
+mod content;
+mod foreign;
+mod model;
+mod programs;
+mod publishing;
+mod requests;
+mod sharing;
 mod store;
 mod world;

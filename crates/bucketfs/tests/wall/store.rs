@@ -30,13 +30,6 @@ pub(crate) enum Action {
     ListUploads,
 }
 
-impl Action {
-    /// Whether it changes what others see.
-    pub(crate) fn changes(self) -> bool {
-        !matches!(self, Self::Head | Self::Get | Self::List | Self::ListParts | Self::ListUploads)
-    }
-}
-
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {

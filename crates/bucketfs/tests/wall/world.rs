@@ -1,29 +1,39 @@
 //! A bucket in memory, any number of mounts of it, and a client beside them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use sandkeep_bucketfs::{BucketFs, BucketFsSettings};
 use sandkeep_objects::*;
+use sandkeep_vfs::Errno;
 use sandkeep_vfs::conformance::Served;
 use tokio::runtime::Runtime;
 
 use crate::store::Faulty;
+
+/// A child that any test forks closes descriptors of all tests when it executes its program, and closing publishes.
+static FORKS: RwLock<()> = RwLock::new(());
+
+#[expect(dead_code, reason = "guards are held, not read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
 
 /// The bucket, seen past all mounts, and the store that mounts see.
 pub(crate) struct World {
     pub(crate) store: Arc<Faulty>,
     bucket: Arc<dyn ObjectStore>,
     runtime: Runtime,
+    _turn: Turn,
 }
 
 /// A mount of the bucket; it goes away when dropped, also while a test panics.
 pub(crate) struct Mounted {
     served: Served,
-    pub(crate) filesystem: Arc<BucketFs>,
 }
 
 impl Mounted {
@@ -53,13 +63,23 @@ impl World {
     }
 
     pub(crate) fn with(settings: MemorySettings) -> Self {
+        Self::build(settings, Turn::Shared(FORKS.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// For tests that start programs.
+    pub(crate) fn alone() -> Self {
+        let turn = Turn::Alone(FORKS.write().unwrap_or_else(PoisonError::into_inner));
+        Self::build(MemorySettings::default(), turn)
+    }
+
+    fn build(settings: MemorySettings, turn: Turn) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let service = MemoryService::with_settings(settings);
         let name: BucketName = "test-bucket".parse().unwrap();
         runtime.block_on(service.create_bucket(&name)).unwrap();
         let bucket = service.bucket(&name);
-        Self { store: Faulty::new(Arc::clone(&bucket)), bucket, runtime }
+        Self { store: Faulty::new(Arc::clone(&bucket)), bucket, runtime, _turn: turn }
     }
 
     pub(crate) fn open(&self, settings: BucketFsSettings) -> Arc<BucketFs> {
@@ -71,9 +91,8 @@ impl World {
     }
 
     pub(crate) fn mount_with(&self, settings: BucketFsSettings) -> Mounted {
-        let filesystem = self.open(settings);
-        let served = Served::start(Arc::clone(&filesystem) as _).unwrap();
-        Mounted { served, filesystem }
+        let served = Served::start(self.open(settings)).unwrap();
+        Mounted { served }
     }
 
     /// A mount that believes nothing it knew before.
@@ -166,8 +185,8 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// The errno of a failure.
-pub(crate) fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
-    result.expect_err("must fail").raw_os_error().unwrap()
+pub(crate) fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> Errno {
+    Errno(result.expect_err("must fail").raw_os_error().unwrap())
 }
 
 /// Names in a directory, sorted.
