@@ -1,5 +1,7 @@
 //! `sandkeep bucket`: buckets of the embedded store.
 
+use serde_json::json;
+
 use super::{Result, service};
 use crate::arguments::BucketCommand;
 use crate::output::Output;
@@ -15,6 +17,13 @@ pub(crate) async fn run(command: BucketCommand, output: Output) -> Result<()> {
             output.list(&list.buckets, &["name", "created"], |bucket| {
                 vec![bucket.name.clone(), bucket.created_at.to_string()]
             });
+        }
+        BucketCommand::Rm { names, service } => {
+            let client = service::client(&service)?;
+            for name in names {
+                client.delete_bucket(&name).await?;
+                output.result(&json!({ "name": name, "deleted": true }), || format!("removed bucket {name}"));
+            }
         }
     }
     Ok(())

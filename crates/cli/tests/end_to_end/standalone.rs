@@ -109,3 +109,39 @@ fn two_services_on_one_host_do_not_meet() {
     assert!(!again.status.success() && text.contains("another daemon uses"), "{text}");
     one.shell("demo", "echo there >/data/x");
 }
+
+#[test]
+fn keys_are_made_bound_and_removed_and_a_store_is_checked() {
+    let mut service = Service::start();
+    service.ok(&["bucket", "create", "open"]);
+    service.ok(&["bucket", "create", "closed"]);
+    let data = service.path("data").display().to_string();
+    let create = ["keys", "create", "narrow", "--allow", "open/in", "--expires-in", "1h", "--data", &data];
+    let key = service.json(&create);
+    let text = |name: &str| key[name].as_str().expect("a string").to_owned();
+    let user = format!("{}:{}", text("accessKeyId"), text("secretAccessKey"));
+    let put = |path: &str| {
+        let url = format!("{}/{path}", service.endpoint());
+        let curl =
+            ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user"];
+        let output = Command::new("curl").args(curl).arg(&user).args(["-X", "PUT", &url]).output();
+        String::from_utf8_lossy(&output.expect("curl runs").stdout).into_owned()
+    };
+    assert_eq!(
+        (put("open/in/a"), put("open/out"), put("closed/in/a")),
+        ("200".into(), "403".into(), "403".into())
+    );
+    let listed = service.ok(&["keys", "ls", "--data", &data]);
+    assert!(listed.contains("open/in") && !listed.contains(&text("secretAccessKey")), "{listed}");
+    service.ok(&["keys", "rm", "narrow", "--data", &data]);
+    assert_eq!(put("open/in/a"), "403");
+    assert!(!service.run(&["keys", "rm", "internal", "--data", &data]).status.success());
+    service.ok(&["bucket", "rm", "closed"]);
+    assert!(!service.run(&["bucket", "rm", "open"]).status.success(), "it is not empty");
+    let store = service.path("data/s3").display().to_string();
+    let served = service.run(&["s3", "fsck", "--data", &store]);
+    assert!(!served.status.success(), "a store that is being served is not opened");
+    service.stop();
+    let report = service.json(&["s3", "fsck", "--data", &store]);
+    assert_eq!((report["objects"].as_u64(), &report["damaged"]), (Some(1), &serde_json::json!([])));
+}

@@ -4,13 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use sandkeep_gateway::{Gateway, GatewaySettings, KeyRing};
-use sandkeep_objects::{Credentials, DirectoryService};
+use sandkeep_objects::{Credentials, DirectoryService, Expired, FsckReport};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
 
 use super::process;
 use crate::volumes::VolumeError;
+
+/// Rules count in days.
+const LIFECYCLE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How a gateway runs.
 #[derive(Clone, Debug)]
@@ -42,17 +47,39 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot("cannot wait for signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot("cannot wait for signals"))?;
     let service = DirectoryService::open(&role.data).await.map_err(|error| VolumeError::from(&error))?;
+    let service = Arc::new(service);
+    let lifecycle = tokio::spawn(follow_lifecycle_rules(Arc::clone(&service)));
     let failed = |error: sandkeep_gateway::Error| VolumeError::failed("cannot start the S3 endpoint", &error);
     let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
     let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys };
-    let gateway = Gateway::start(settings, Arc::new(service)).await.map_err(failed)?;
+    let gateway = Gateway::start(settings, service).await.map_err(failed)?;
     ready(gateway.address());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    lifecycle.abort();
     gateway.stop().await;
     Ok(())
+}
+
+/// Lets go of what the buckets' lifecycle rules no longer keep, at the start and then every hour.
+async fn follow_lifecycle_rules(store: Arc<DirectoryService>) {
+    let mut hours = tokio::time::interval(LIFECYCLE_INTERVAL);
+    loop {
+        hours.tick().await;
+        match store.expire(SystemTime::now()).await {
+            Ok(Expired { objects: 0, uploads: 0 }) => {}
+            Ok(Expired { objects, uploads }) => info!(objects, uploads, "lifecycle rules removed"),
+            Err(error) => warn!(%error, "the lifecycle rules could not be followed"),
+        }
+    }
+}
+
+/// Reads everything in a store that no endpoint serves, and compares it with its checksums.
+pub async fn check_store(data: &Path) -> Result<FsckReport, VolumeError> {
+    let service = DirectoryService::open(data).await.map_err(|error| VolumeError::from(&error))?;
+    service.fsck().await.map_err(|error| VolumeError::from(&error))
 }
 
 /// The pair that SANDKEEP_S3_ACCESS_KEY_ID and SANDKEEP_S3_SECRET_ACCESS_KEY give, if both do.

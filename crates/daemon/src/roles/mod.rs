@@ -2,9 +2,11 @@
 //! processes with one of these words as first argument; none reads secrets from arguments or environment.
 
 mod gateway;
+mod keys;
 mod process;
 
-pub use gateway::{GatewayRole, credentials_from_environment, default_key, run_gateway};
+pub use gateway::{GatewayRole, check_store, credentials_from_environment, default_key, run_gateway};
+pub use keys::{KeyInfo, NewKey, create_key, list_keys, remove_key};
 pub use process::detach_from_terminal;
 pub(crate) use process::keep_memory_private;
 
