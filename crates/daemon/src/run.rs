@@ -208,7 +208,10 @@ async fn start_services(
         store: gateway.store()?,
         runtime: Arc::new(runtime),
         volumes: Arc::new(volumes.clone()),
-        endpoints: Arc::new(SandboxEndpoints { socket: grants::socket(&settings.run) }),
+        endpoints: Arc::new(SandboxEndpoints {
+            socket: grants::socket(&settings.run),
+            requests: settings.s3_requests,
+        }),
         state,
         settings: Arc::new(settings),
     };

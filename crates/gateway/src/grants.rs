@@ -95,6 +95,7 @@ impl Grants {
         if !writes && ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method) {
             return Err(Fault::access_denied("Access Denied: nothing here may be changed"));
         }
+        check_foreign_source(parts)?;
         Ok(Authenticated { payload: payload(parts)?, chunks: None, access: self.access(false) })
     }
 
@@ -141,6 +142,16 @@ impl Grants {
 
     fn opened(&self, bucket: &BucketName) -> StoreResult<&Opened> {
         self.of_bucket(bucket).ok_or(Error::AccessDenied)
+    }
+}
+
+/// Google's name for the source of a copy. Whoever sends it wants a copy, and must not get an empty object.
+fn check_foreign_source(parts: &Parts) -> Outcome<()> {
+    let has = |name: &str| parts.headers.contains_key(name);
+    match (has("x-goog-copy-source"), has("x-amz-copy-source")) {
+        (false, _) => Ok(()),
+        (true, true) => Err(Fault::invalid_argument("Two sources of one copy")),
+        (true, false) => Err(Fault::not_implemented("x-goog-copy-source")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The endpoint of one sandbox, on a listener inside its network.
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, RwLock};
 
 use sandkeep_objects::ObjectService;
@@ -16,7 +17,7 @@ use crate::operations::Endpoint;
 const CONNECTIONS: usize = 256;
 
 /// Requests of one sandbox at once, unless settings say otherwise; more wait for their turn.
-pub const SANDBOX_REQUESTS: usize = 32;
+pub const SANDBOX_REQUESTS: NonZeroUsize = NonZeroUsize::new(32).expect("it is not zero");
 
 /// An endpoint that answers whoever reaches its listener, for its grants only. Dropping it ends it at once.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl SandboxEndpoint {
     pub fn start(
         listener: TcpListener,
         embedded: Arc<dyn ObjectService>,
-        requests: usize,
+        requests: NonZeroUsize,
     ) -> Result<Self, Error> {
         let listening = |listener: TcpListener| {
             listener.set_nonblocking(true)?;
@@ -38,7 +39,7 @@ impl SandboxEndpoint {
         };
         let listener = listening(listener).map_err(|source| Error::SandboxListener { source })?;
         let door = Door::Grants(RwLock::new(Arc::new(Grants::none(embedded))));
-        let requests = Some(Arc::new(Semaphore::new(requests.max(1))));
+        let requests = Some(Arc::new(Semaphore::new(requests.get())));
         let endpoint = Arc::new(Endpoint { door, regions: Vec::new(), requests });
         let connections = Connections::start(listener, CONNECTIONS, Arc::clone(&endpoint));
         Ok(Self { endpoint, _connections: connections })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct SandboxEndpoints {
     /// Where it takes requests.
     pub(crate) socket: PathBuf,
+    /// Requests at once, for each sandbox.
+    pub(crate) requests: NonZeroUsize,
 }
 
 impl SandboxEndpoints {
@@ -51,7 +54,8 @@ impl SandboxEndpoints {
 #[async_trait]
 impl ServeGrants for SandboxEndpoints {
     async fn serve(&self, sandbox: &Sandbox, grants: GrantsById) -> Result<(), VolumeError> {
-        let request = Request::Serve { sandbox: sandbox.name().as_str().to_owned(), grants };
+        let (name, requests) = (sandbox.name().as_str().to_owned(), self.requests);
+        let request = Request::Serve { sandbox: name, grants, requests };
         if !matches!(self.ask(&request, None).await?, Answer::NeedsListener) {
             return Ok(());
         }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::net::{SocketFlags, accept_with};
-use sandkeep_gateway::{SANDBOX_REQUESTS, SandboxEndpoint};
+use sandkeep_gateway::SandboxEndpoint;
 use sandkeep_objects::ObjectService;
 
 use super::GrantsById;
@@ -74,12 +75,13 @@ impl Endpoints {
                 served.remove(&sandbox);
                 Answer::Done
             }
-            Request::Serve { sandbox, grants } => {
+            Request::Serve { sandbox, grants, requests } => {
                 let entry = served.entry(sandbox);
                 if descriptors.is_empty() && matches!(entry, Entry::Vacant(_)) {
                     return Answer::NeedsListener;
                 }
-                let replaced = self.replace(entry, descriptors.pop(), grants);
+                let replaced =
+                    self.replace(entry, descriptors.pop().map(|listener| (listener, requests)), grants);
                 replaced.map_or_else(|error| Answer::Failed(chain(&error)), |()| Answer::Done)
             }
         }
@@ -88,7 +90,7 @@ impl Endpoints {
     fn replace(
         &self,
         entry: Entry<'_, String, Served>,
-        listener: Option<OwnedFd>,
+        listener: Option<(OwnedFd, NonZeroUsize)>,
         grants: GrantsById,
     ) -> Result<(), sandkeep_gateway::Error> {
         let values = || grants.values().cloned().collect();
@@ -97,10 +99,9 @@ impl Endpoints {
                 there.get().endpoint.grant(values())?;
                 there.get_mut().grants = grants;
             }
-            (Entry::Vacant(place), Some(listener)) => {
+            (Entry::Vacant(place), Some((listener, requests))) => {
                 let embedded = Arc::clone(&self.embedded);
-                let endpoint =
-                    SandboxEndpoint::start(TcpListener::from(listener), embedded, SANDBOX_REQUESTS)?;
+                let endpoint = SandboxEndpoint::start(TcpListener::from(listener), embedded, requests)?;
                 endpoint.grant(values())?;
                 place.insert(Served { endpoint, grants });
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use sandkeep_gateway::{Grant, Origin, SandboxEndpoint};
+use sandkeep_gateway::{Grant, Origin, SANDBOX_REQUESTS, SandboxEndpoint};
 use sandkeep_objects::{
     Credentials, ListRequest, MemoryService, ObjectService, ObjectStore, S3Client, S3Settings,
 };
@@ -42,7 +42,8 @@ impl Sandbox {
         let origin = TestGateway::start(Arc::clone(&far)).await;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let address = listener.local_addr().expect("an address");
-        let endpoint = SandboxEndpoint::start(listener, Arc::clone(&near), 4).expect("it serves");
+        let endpoint =
+            SandboxEndpoint::start(listener, Arc::clone(&near), SANDBOX_REQUESTS).expect("it serves");
         Self { endpoint, address, origin, far, near }
     }
 
@@ -89,6 +90,25 @@ impl Sandbox {
         for hidden in [&access_key_id.0, secret_access_key.expose(), address.as_str()] {
             assert!(!answer.contains(hidden), "{hidden} shows: {answer}");
         }
+    }
+
+    /// A client that finds the endpoint as one in a sandbox does.
+    fn command(&self, program: &str, folder: &TempDir) -> Command {
+        let mut command = Command::new(client(program));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", folder.path())
+            .env("LANG", "C.UTF-8")
+            .env("AWS_ACCESS_KEY_ID", "sandbox")
+            .env("AWS_SECRET_ACCESS_KEY", "sandbox")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_ENDPOINT_URL", format!("http://{}", self.address))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .current_dir(folder.path())
+            .kill_on_drop(true);
+        command
     }
 
     async fn check(&self, line: &str, status: u16) {
@@ -204,6 +224,8 @@ async fn sources_of_copies_lie_inside_too() {
             ("x-amz-copy-source: /secret/in%20side/a".to_owned(), 403),
             ("x-amz-copy-source: nothing".to_owned(), 400),
             (format!("{inside}\r\n{inside}"), 400),
+            (inside.replace("amz", "goog"), 501),
+            (format!("{inside}\r\nx-goog-copy-source: /{bucket}/in%20side/a"), 400),
         ] {
             sandbox.check_copy(&target, &header, status).await;
         }
@@ -305,20 +327,14 @@ async fn clients_work_with_keys_of_no_meaning() {
             vec!["s3", "cp", &format!("s3://{place}/copy"), "back"],
             vec!["s3", "rm", "--recursive", &format!("s3://{place}/copy")],
         ] {
-            let mut command = Command::new(client("aws"));
-            command
-                .env_clear()
-                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-                .env("HOME", folder.path())
-                .env("AWS_ACCESS_KEY_ID", "sandbox")
-                .env("AWS_SECRET_ACCESS_KEY", "sandbox")
-                .env("AWS_REGION", "us-east-1")
-                .env("AWS_ENDPOINT_URL", format!("http://{}", sandbox.address))
-                .env("AWS_EC2_METADATA_DISABLED", "true")
-                .current_dir(folder.path());
-            run(command, arguments).await;
+            run(sandbox.command("aws", &folder), arguments).await;
         }
         assert!(std::fs::read(folder.path().join("back")).expect("a file") == large);
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wall/boto3_in_sandbox.py");
+    for (bucket, prefix) in [("far", "in side"), ("near", "in side")] {
+        sandbox.grant(vec![sandbox.far_grant("in side", false), near_grant("near", "in side")]);
+        run(sandbox.command("python", &folder), [script, bucket, prefix]).await;
     }
     assert!(get(&*sandbox.store("far"), "in side/large").await == large);
     // Our own client signs bodies and streams differently from theirs.
@@ -326,6 +342,26 @@ async fn clients_work_with_keys_of_no_meaning() {
     let ours = S3Client::new(S3Settings::new(url, Some(Credentials::new("any", "thing")))).expect("settings");
     let store = ours.bucket(&"far".parse().expect("a name"));
     assert!(get(&*store, "in side/large").await == large);
+}
+
+/// As many requests as may, each with an answer that nobody reads: the next one waits until one of them is given up.
+#[tokio::test]
+async fn a_sandbox_has_so_many_requests_at_once() {
+    let sandbox = Sandbox::new().await;
+    sandbox.grant(vec![near_grant("near", "")]);
+    put(&*sandbox.store("near"), "large", vec![0; 16 << 20]).await;
+    let mut unread = Vec::new();
+    for _ in 0..SANDBOX_REQUESTS.get() {
+        let mut stream = TcpStream::connect(sandbox.address).await.expect("connect");
+        stream.write_all(b"GET /near/large HTTP/1.1\r\nhost: s3.internal\r\n\r\n").await.expect("send");
+        stream.read_exact(&mut [0; 12]).await.expect("a status");
+        unread.push(stream);
+    }
+    let next = sandbox.send("HEAD /near/large", "", "");
+    let mut next = std::pin::pin!(next);
+    tokio::time::timeout(Duration::from_millis(100), next.as_mut()).await.expect_err("it waits");
+    drop(unread.pop());
+    assert_eq!(next.await.0, 200);
 }
 
 proptest! {
