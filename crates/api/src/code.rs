@@ -70,6 +70,8 @@ codes! {
     BackupNotFound "BACKUP_NOT_FOUND" 404 "BackupNotFoundError",
     /// No sandbox of this id is running.
     SandboxNotFound "SANDBOX_NOT_FOUND" 404 "SandboxNotFoundError",
+    /// The sandbox has no such grant.
+    GrantNotFound "GRANT_NOT_FOUND" 404 "GrantNotFoundError",
     /// No such bucket in the embedded store.
     BucketNotFound "BUCKET_NOT_FOUND" 404 "BucketNotFoundError",
     /// No such route.
@@ -102,6 +104,8 @@ codes! {
     S3fsMountError "S3FS_MOUNT_ERROR" 500 "S3FSMountError",
     /// The mount could not be taken away.
     BucketUnmountError "BUCKET_UNMOUNT_ERROR" 500 "BucketUnmountError",
+    /// The bucket could not be granted.
+    GrantError "GRANT_ERROR" 500 "GrantError",
     /// The embedded store failed.
     BucketStoreError "BUCKET_STORE_ERROR" 500 "BucketStoreError",
     /// The backup was not made.

@@ -14,6 +14,8 @@
 //! | `GET`, `POST /v1/sandboxes/{id}/directories?path=` | [`crate::MakeDirectory`] | [`crate::DirectoryListing`], [`crate::FileWritten`] |
 //! | `GET`, `POST /v1/sandboxes/{id}/mounts` | [`crate::MountRequest`] | [`crate::MountList`], [`crate::MountInfo`] |
 //! | `DELETE /v1/sandboxes/{id}/mounts?path=` | | 204 |
+//! | `GET`, `POST /v1/sandboxes/{id}/grants` | [`crate::GrantRequest`] | [`crate::GrantList`], [`crate::GrantInfo`] |
+//! | `DELETE /v1/sandboxes/{id}/grants/{name}` | | 204 |
 //! | `POST /v1/sandboxes/{id}/backups` | [`crate::BackupRequest`] | [`crate::DirectoryBackup`], or [`crate::BackupEvent`]s |
 //! | `POST /v1/sandboxes/{id}/restore` | [`crate::DirectoryBackup`] | [`crate::RestoreResult`] |
 //! | `GET /v1/backups`, `GET`, `DELETE /v1/backups/{id}` | | [`crate::BackupList`], [`crate::BackupInfo`], 204 |
@@ -57,6 +59,11 @@ pub fn of_sandbox(id: &str, resource: &str) -> String {
 /// Something of a sandbox at a path inside: `files`, `directories`, `mounts`.
 pub fn at_path(id: &str, resource: &str, path: &str) -> String {
     format!("{}?path={}", of_sandbox(id, resource), encode(path))
+}
+
+/// A grant of a sandbox.
+pub fn grant(id: &str, grant: &str) -> String {
+    format!("{}/{}", of_sandbox(id, "grants"), encode(grant))
 }
 
 /// A backup.

@@ -213,6 +213,28 @@ pub(crate) enum SandboxCommand {
         #[command(flatten)]
         service: ServiceArguments,
     },
+    /// Let S3 tools in a sandbox use a bucket at http://s3.internal, without a key. Mounted buckets are there already.
+    #[command(after_help = "Examples:
+  sandkeep sandbox grant demo my-bucket --prefix /results/ --read-only
+  sandkeep sandbox grant demo MY_BINDING --binding --expires-in 3600
+  sandkeep sandbox exec demo --s3 -- aws s3 ls s3://my-bucket/results/")]
+    Grant(GrantArguments),
+    /// List what S3 tools in a sandbox can use.
+    Grants {
+        /// Which sandbox.
+        id: String,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
+    /// Take a grant back.
+    Revoke {
+        /// Which sandbox.
+        id: String,
+        /// Which grant, by its id.
+        grant: String,
+        #[command(flatten)]
+        service: ServiceArguments,
+    },
     /// Copy a file into (`FILE ID:PATH`) or out of (`ID:PATH FILE`) a sandbox; `-` is the terminal.
     #[command(after_help = "Example:\n  sandkeep sandbox cp notes.txt demo:/workspace/notes.txt")]
     Cp {
@@ -241,9 +263,40 @@ pub(crate) struct ExecArguments {
     /// NAME=VALUE, for this command only; may be repeated.
     #[arg(short, long = "env", value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
+    /// Preset what S3 tools need for http://s3.internal (AWS_ENDPOINT_URL and others).
+    #[arg(long)]
+    pub(crate) s3: bool,
     /// Seconds after which the command is ended (exit code 124).
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<f64>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GrantArguments {
+    /// Which sandbox.
+    pub(crate) id: String,
+    /// Bucket, or with --binding the binding's name.
+    pub(crate) bucket: String,
+    /// S3 server [default: the embedded store].
+    #[arg(long, value_name = "URL", conflicts_with = "binding")]
+    pub(crate) endpoint: Option<String>,
+    /// BUCKET is the name of a binding of the service's settings.
+    #[arg(long)]
+    pub(crate) binding: bool,
+    /// Create the embedded bucket if it does not exist.
+    #[arg(long, conflicts_with_all = ["endpoint", "binding"])]
+    pub(crate) create: bool,
+    /// Grant only keys below this; starts with a slash.
+    #[arg(long)]
+    pub(crate) prefix: Option<String>,
+    /// Refuse every change.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Seconds after which the grant ends [default: with the sandbox].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) expires_in: Option<u64>,
     #[command(flatten)]
     pub(crate) service: ServiceArguments,
 }

@@ -208,6 +208,18 @@ pub enum ServiceError {
         /// Why.
         reason: String,
     },
+    /// The bucket was not granted.
+    #[error("cannot grant this: {reason}")]
+    Grant {
+        /// Why.
+        reason: String,
+    },
+    /// The sandbox has no such grant of its own.
+    #[error("grant {id} not found")]
+    GrantNotFound {
+        /// Which.
+        id: String,
+    },
     /// The mount was not taken away.
     #[error("cannot unmount {path}: {reason}")]
     Unmount {

@@ -3,6 +3,7 @@
 
 mod error;
 pub mod features;
+mod grants;
 mod http;
 pub mod roles;
 mod run;

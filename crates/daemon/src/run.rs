@@ -16,10 +16,12 @@ use sandkeep_objects::Credentials;
 use sandkeep_sandboxes::{Runtime, RuntimeSettings};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::StartError;
+use crate::grants::{self, SandboxEndpoints};
 use crate::http;
 use crate::roles::{self, GatewayRole};
 use crate::services::{Parts, Services};
@@ -97,6 +99,7 @@ impl Daemon {
                 return Err(error);
             }
         };
+        tokio::spawn(publish_again(Arc::clone(&services), gateway.restarts()));
         info!(api = %started.address, s3 = %started.s3_address, "ready");
         Ok(Self { started, services, volumes, gateway, listener, _locks: locks })
     }
@@ -116,6 +119,13 @@ impl Daemon {
             warn!(%error, "the volumes did not end cleanly");
         }
         self.gateway.stop().await;
+    }
+}
+
+/// A gateway that was started anew serves nothing in sandboxes yet. Ends with the gateway's supervision.
+async fn publish_again(services: Arc<Services>, mut restarts: watch::Receiver<()>) {
+    while restarts.changed().await.is_ok() {
+        services.publish_all().await;
     }
 }
 
@@ -198,6 +208,10 @@ async fn start_services(
         store: gateway.store()?,
         runtime: Arc::new(runtime),
         volumes: Arc::new(volumes.clone()),
+        endpoints: Arc::new(SandboxEndpoints {
+            socket: grants::socket(&settings.run),
+            requests: settings.s3_requests,
+        }),
         state,
         settings: Arc::new(settings),
     };

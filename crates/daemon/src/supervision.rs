@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use url::Url;
 
 use crate::error::StartError;
+use crate::grants;
 use crate::services::EmbeddedStore;
+use crate::volumes::channel;
 
 /// How long a gateway may take from its start to its first answer; opening a large store after a crash takes a while.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -43,7 +46,7 @@ pub(crate) struct GatewayPlan {
     pub(crate) listen: SocketAddr,
     /// Buckets and keys.
     pub(crate) data: PathBuf,
-    /// Record and log.
+    /// Record, log and socket.
     pub(crate) run: PathBuf,
     /// The daemon's own key pair.
     pub(crate) credentials: Credentials,
@@ -63,6 +66,7 @@ pub(crate) struct Gateway {
     address: SocketAddr,
     stopping: CancellationToken,
     watch: tokio::task::JoinHandle<()>,
+    restarts: watch::Receiver<()>,
 }
 
 /// A process that is not necessarily our child.
@@ -81,13 +85,19 @@ impl Gateway {
         };
         info!(%address, pid = process.pid, "the S3 endpoint answers");
         let stopping = CancellationToken::new();
-        let watch = tokio::spawn(keep_running(plan.clone(), address, process, stopping.clone()));
-        Ok(Self { plan, address, stopping, watch })
+        let (restarted, restarts) = watch::channel(());
+        let watch = tokio::spawn(keep_running(plan.clone(), address, process, stopping.clone(), restarted));
+        Ok(Self { plan, address, stopping, watch, restarts })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Changes when it was started again.
+    pub(crate) fn restarts(&self) -> watch::Receiver<()> {
+        self.restarts.clone()
     }
 
     /// The store behind it.
@@ -113,6 +123,7 @@ async fn keep_running(
     address: SocketAddr,
     mut process: Process,
     stopping: CancellationToken,
+    restarted: watch::Sender<()>,
 ) {
     let mut pause = RESTART_PAUSE;
     loop {
@@ -134,6 +145,7 @@ async fn keep_running(
             pause = (pause * 2).min(MAX_RESTART_PAUSE);
         };
         pause = RESTART_PAUSE;
+        restarted.send_replace(());
     }
 }
 
@@ -183,10 +195,11 @@ impl GatewayPlan {
         }
     }
 
-    /// Starts one in a process group of its own; it says on its standard output where it listens.
+    /// Starts one in a process group of its own, with the socket on which it takes requests as its input; it says on its standard output where it listens.
     async fn spawn(&self, listen: SocketAddr) -> Result<(Process, SocketAddr), StartError> {
         let failed = |error: io::Error| self.failed(error.to_string());
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).map_err(failed)?;
+        let requests = channel::listen(&grants::socket(&self.run)).map_err(failed)?;
         let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let mut child = Command::new(&self.program)
             .args(["s3", "--internal", "--json", "--listen", &listen.to_string(), "--data"])
@@ -194,7 +207,7 @@ impl GatewayPlan {
             .env_clear()
             .envs(passed_on)
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(Stdio::from(requests))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -73,6 +73,11 @@ impl Place {
         Self { bucket, prefix: String::new() }
     }
 
+    /// The key `prefix` and what is below it; empty: everything in the bucket.
+    pub(crate) fn below(bucket: BucketName, prefix: &str) -> Self {
+        Self { bucket, prefix: prefix.to_owned() }
+    }
+
     /// The key `prefix` itself and those below `prefix/`; siblings such as `prefix2` are outside.
     fn contains(&self, bucket: &BucketName, key: &[u8]) -> bool {
         self.contains_all_below(bucket, key) || (self.bucket == *bucket && key == self.prefix.as_bytes())

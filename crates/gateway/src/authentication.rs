@@ -19,7 +19,8 @@ const ALWAYS_ACCEPTED: [&str; 2] = ["us-east-1", "auto"];
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticated {
     pub(crate) payload: PayloadHash,
-    pub(crate) chunks: ChunkSigner,
+    /// What signs its chunks; none: their signatures mean nothing.
+    pub(crate) chunks: Option<ChunkSigner>,
     /// What its key may do.
     pub(crate) access: Access,
 }
@@ -42,7 +43,7 @@ pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) ->
     if key.access.has_expired(SystemTime::now()) {
         return Err(Fault::bad("ExpiredToken", "The access key has expired."));
     }
-    Ok(Authenticated { payload: claim.payload, chunks, access: key.access.clone() })
+    Ok(Authenticated { payload: claim.payload, chunks: Some(chunks), access: key.access.clone() })
 }
 
 /// boto3 still presigns with version 2 unless it is told otherwise; say so rather than call it anonymous.

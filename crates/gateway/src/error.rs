@@ -15,6 +15,20 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A listener inside a sandbox's network cannot be served.
+    #[error("cannot serve a sandbox's listener")]
+    SandboxListener {
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something cannot be granted.
+    #[error("cannot grant this")]
+    Grant {
+        /// What is wrong with its origin.
+        #[source]
+        source: sandkeep_objects::Error,
+    },
     /// The key file cannot be read or written.
     #[error("cannot use the key file {path}")]
     Keys {

@@ -1,21 +1,25 @@
 //! The S3 endpoint: an HTTP server that speaks S3 over any [`sandkeep_objects::ObjectService`].
 //!
 //! Owns wire parsing, authentication (with `sandkeep-objects`' SigV4), routing, XML and access keys. Runs in a process
-//! of its own, which alone owns the embedded store. Knows nothing of sandboxes or mounts.
+//! of its own, which alone owns the embedded store. Sandboxes are listeners with grants to it; it knows no mounts.
 
 mod access;
 mod authentication;
 mod authorize;
 mod call;
+mod connections;
 mod dates;
+mod door;
 mod error;
 mod fault;
+mod grants;
 mod headers;
 mod inbound;
 mod key_file;
 mod keys;
 mod operations;
 mod payload;
+mod proxy;
 mod query;
 mod reply;
 mod route;
@@ -25,5 +29,7 @@ mod xml;
 
 pub use access::{Access, AccessMode, Place};
 pub use error::Error;
+pub use grants::{Grant, Origin};
 pub use keys::{AccessKey, KeyRing};
+pub use proxy::{SANDBOX_REQUESTS, SandboxEndpoint};
 pub use serve::{Gateway, GatewaySettings};

@@ -1,12 +1,15 @@
 //! Answers.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Body, Frame, SizeHint};
 use sandkeep_objects::ByteStream;
 
 use crate::fault::Fault;
@@ -39,6 +42,37 @@ pub(crate) fn stream(status: StatusCode, length: u64, body: ByteStream) -> Reply
     let mut reply = with_body(status, StreamBody::new(frames.boxed()).boxed_unsync());
     reply.headers_mut().insert(CONTENT_LENGTH, length.into());
     reply
+}
+
+/// Keeps something until the answer is sent, or given up.
+pub(crate) fn holding(reply: Reply, held: impl Send + Unpin + 'static) -> Reply {
+    reply.map(|body| Holding { body, _held: held }.boxed_unsync())
+}
+
+/// A body with something that lives as long as it. Unlike a mapped body it still knows its length.
+struct Holding<T> {
+    body: ReplyBody,
+    _held: T,
+}
+
+impl<T: Unpin> Body for Holding<T> {
+    type Data = Bytes;
+    type Error = sandkeep_objects::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Adds a header whose value comes from a client; what cannot be a header is left out.

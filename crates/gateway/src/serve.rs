@@ -1,34 +1,19 @@
-//! Listening and the life of a connection.
+//! The endpoint for those who hold keys.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use sandkeep_objects::ObjectService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::net::TcpListener;
 
+use crate::connections::Connections;
+use crate::door::Door;
 use crate::keys::LiveKeys;
-use crate::operations::{Endpoint, answer};
+use crate::operations::Endpoint;
 use crate::{Error, KeyRing};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
-
-/// How long a request's head may take to arrive, and an idle connection stays open.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long requests in progress may take when the endpoint stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to wait after a failure to accept, mostly a lack of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Settings of an endpoint.
 #[derive(Clone, Debug)]
@@ -45,17 +30,7 @@ pub struct GatewaySettings {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
-    life: Life,
-}
-
-/// What ends the tasks of an endpoint.
-#[derive(Clone, Debug)]
-struct Life {
-    /// No new connections and requests.
-    stopping: CancellationToken,
-    /// No old ones either.
-    ended: CancellationToken,
-    tasks: TaskTracker,
+    connections: Connections,
 }
 
 impl Gateway {
@@ -64,15 +39,9 @@ impl Gateway {
         let refused = |source| Error::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let endpoint =
-            Arc::new(Endpoint { service, keys: LiveKeys::new(settings.keys), regions: settings.regions });
-        let life = Life {
-            stopping: CancellationToken::new(),
-            ended: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
-        life.tasks.spawn(accept(listener, endpoint, life.clone()));
-        Ok(Self { address, life })
+        let door = Door::Keys { service, keys: LiveKeys::new(settings.keys) };
+        let endpoint = Arc::new(Endpoint { door, regions: settings.regions, requests: None });
+        Ok(Self { address, connections: Connections::start(listener, CONNECTIONS, endpoint) })
     }
 
     /// Where it listens.
@@ -82,81 +51,6 @@ impl Gateway {
 
     /// Stops accepting, lets requests in progress finish for at most ten seconds, and returns.
     pub async fn stop(self) {
-        self.life.stopping.cancel();
-        self.life.tasks.close();
-        if tokio::time::timeout(STOP_TIMEOUT, self.life.tasks.wait()).await.is_err() {
-            tracing::warn!("requests are cut off");
-            self.life.ended.cancel();
-            self.life.tasks.wait().await;
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.life.stopping.cancel();
-        self.life.ended.cancel();
-    }
-}
-
-async fn accept(listener: TcpListener, endpoint: Arc<Endpoint>, life: Life) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let accepted = tokio::select! {
-            () = life.stopping.cancelled() => return,
-            accepted = accept_one(&listener, &room) => accepted,
-        };
-        let Some((stream, permit)) = accepted else { continue };
-        let (endpoint, life) = (Arc::clone(&endpoint), life.clone());
-        let tasks = life.tasks.clone();
-        tasks.spawn(async move {
-            serve(stream, endpoint, &life).await;
-            drop(permit);
-        });
-    }
-}
-
-async fn accept_one(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
-        Err(error) => {
-            tracing::warn!(%error, "cannot accept a connection");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, endpoint: Arc<Endpoint>, life: &Life) {
-    // Otherwise answers of more than one segment wait 40 ms for the client's delayed acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let endpoint = Arc::clone(&endpoint);
-        async move { Ok::<_, std::convert::Infallible>(answer(&endpoint, request).await) }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = life.stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                outcome = connection.as_mut() => outcome,
-                () = life.ended.cancelled() => return,
-            }
-        }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "a connection ended");
+        self.connections.stop().await;
     }
 }

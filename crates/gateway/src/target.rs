@@ -36,6 +36,14 @@ impl Target {
         Self::within(bucket, key)
     }
 
+    /// The bucket it is about.
+    pub(crate) fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Self::Service => None,
+            Self::Bucket(bucket) | Self::Object(bucket, _) => Some(bucket),
+        }
+    }
+
     fn within(bucket: BucketName, raw_key: &str) -> Outcome<Self> {
         if raw_key.is_empty() {
             return Ok(Self::Bucket(bucket));

@@ -8,8 +8,8 @@ use super::{Client, EventStream};
 use crate::{
     BackupEvent, BackupInfo, BackupList, BackupRequest, BucketInfo, BucketList, ClientError, CreateBucket,
     DirectoryBackup, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten,
-    MakeDirectory, MountInfo, MountList, MountRequest, RestoreResult, SandboxInfo, SandboxList,
-    SandboxOptions, ServiceInfo, routes,
+    GrantInfo, GrantList, GrantRequest, MakeDirectory, MountInfo, MountList, MountRequest, RestoreResult,
+    SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, routes,
 };
 
 const EVENTS: &str = "text/event-stream";
@@ -132,6 +132,26 @@ impl Client {
     /// Takes a mount away.
     pub async fn unmount(&self, id: &str, path: &str) -> Result<(), ClientError> {
         self.connection.send(Call::new(Method::DELETE, routes::at_path(id, "mounts", path))).await.map(drop)
+    }
+}
+
+/// Grants.
+impl Client {
+    /// What the sandbox may reach at `http://s3.internal`.
+    pub async fn grants(&self, id: &str) -> Result<GrantList, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::of_sandbox(id, "grants"))).await
+    }
+
+    /// Grants a bucket, or a part of it.
+    pub async fn grant(&self, id: &str, request: &GrantRequest) -> Result<GrantInfo, ClientError> {
+        self.connection
+            .send_for(Call::new(Method::POST, routes::of_sandbox(id, "grants")).json(request))
+            .await
+    }
+
+    /// Takes a grant back.
+    pub async fn revoke(&self, id: &str, grant: &str) -> Result<(), ClientError> {
+        self.connection.send(Call::new(Method::DELETE, routes::grant(id, grant))).await.map(drop)
     }
 }
 

@@ -29,6 +29,9 @@ pub struct ExecRequest {
     /// True: the answer is a stream of [`ExecEvent`].
     #[serde(default)]
     pub stream: bool,
+    /// Presets what S3 tools need for `http://s3.internal`, where `env` does not say otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub s3_env: bool,
     /// Sessions are not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,

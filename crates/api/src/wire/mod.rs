@@ -5,6 +5,7 @@ mod bridge;
 mod buckets;
 mod exec;
 mod files;
+mod grants;
 mod mounts;
 mod sandboxes;
 mod service;
@@ -19,6 +20,7 @@ pub use exec::{ExecEvent, ExecRequest, ExecResult, OutputEncoding};
 pub use files::{
     DirectoryListing, FileEntry, FileExists, FileKind, FilePermissions, FileWritten, MakeDirectory,
 };
+pub use grants::{GrantInfo, GrantList, GrantRequest};
 pub use mounts::{MountCredentials, MountInfo, MountList, MountOptions, MountRequest, Variables};
 pub use sandboxes::{ResourceLimits, RestoredDirectory, SandboxInfo, SandboxList, SandboxOptions};
 pub use service::{BindingInfo, Done, ServiceInfo};

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod kills;
+mod s3_inside;
 mod service;
 mod standalone;
 mod story;

@@ -129,6 +129,8 @@ pub(super) fn code(error: &ServiceError) -> ErrorCode {
         ServiceError::File { source, .. } => file_code(source),
         ServiceError::FileTooLarge { .. } => ErrorCode::FileTooLarge,
         ServiceError::Mount { .. } => ErrorCode::S3fsMountError,
+        ServiceError::Grant { .. } => ErrorCode::GrantError,
+        ServiceError::GrantNotFound { .. } => ErrorCode::GrantNotFound,
         ServiceError::Unmount { .. } => ErrorCode::BucketUnmountError,
         ServiceError::BackupCreate { .. } => ErrorCode::BackupCreateFailed,
         ServiceError::BackupRestore { .. } => ErrorCode::BackupRestoreFailed,
@@ -197,6 +199,7 @@ fn context(error: ServiceError) -> Map<String, Value> {
         ServiceError::FileTooLarge { path, size, limit } => {
             json!({ "path": path, "size": size, "limit": limit })
         }
+        ServiceError::GrantNotFound { id } => json!({ "grantId": id }),
         ServiceError::Unmount { path, .. } => json!({ "mountPath": path }),
         ServiceError::BackupRestore { id, .. } | ServiceError::BackupNotFound { id } => {
             json!({ "backupId": id })
@@ -209,6 +212,7 @@ fn context(error: ServiceError) -> Map<String, Value> {
         | ServiceError::Output { .. }
         | ServiceError::Agent(_)
         | ServiceError::Mount { .. }
+        | ServiceError::Grant { .. }
         | ServiceError::BackupCreate { .. }
         | ServiceError::Store(_)
         | ServiceError::State(_)

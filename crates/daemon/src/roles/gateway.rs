@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::process;
+use crate::grants;
 use crate::volumes::VolumeError;
 
 /// Rules count in days.
@@ -26,7 +28,7 @@ pub struct GatewayRole {
     pub data: PathBuf,
     /// Replaces the generated default pair.
     pub given: Option<Credentials>,
-    /// Started by the daemon: leaves its terminal and survives it.
+    /// Started by the daemon: leaves its terminal and survives it, and takes requests for sandboxes on its input.
     pub detached: bool,
 }
 
@@ -52,6 +54,10 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
     let failed = |error: sandkeep_gateway::Error| VolumeError::failed("cannot start the S3 endpoint", &error);
     let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
     let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys };
+    if role.detached {
+        let requests = io::stdin().as_fd().try_clone_to_owned().map_err(cannot("cannot take requests"))?;
+        grants::serve(requests, Arc::clone(&service) as _).map_err(cannot("cannot take requests"))?;
+    }
     let gateway = Gateway::start(settings, service).await.map_err(failed)?;
     ready(gateway.address());
     tokio::select! {

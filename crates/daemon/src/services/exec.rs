@@ -14,6 +14,16 @@ use crate::error::ServiceError;
 /// Output that is kept for an answer in one piece, of each stream.
 const MAX_KEPT_OUTPUT: usize = 32 << 20;
 
+/// What S3 tools need for the endpoint inside. The keys mean nothing: whoever reaches the endpoint may use its grants.
+const S3_ENV: [(&str, &str); 6] = [
+    ("AWS_ENDPOINT_URL", "http://s3.internal"),
+    ("AWS_ACCESS_KEY_ID", "sandbox"),
+    ("AWS_SECRET_ACCESS_KEY", "sandbox"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+];
+
 /// A command that runs. Dropping it kills the command.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -101,7 +111,12 @@ fn translated(request: ExecRequest) -> Result<sandboxes::ExecRequest, ServiceErr
         return Err(ServiceError::NotSupported { what: "sessionId".to_owned() });
     }
     check_command(&request)?;
-    let ExecRequest { command, args, cwd, env, timeout, .. } = request;
+    let ExecRequest { command, args, cwd, mut env, timeout, s3_env, .. } = request;
+    if s3_env {
+        for (name, value) in S3_ENV {
+            env.entry(name.to_owned()).or_insert_with(|| Some(value.to_owned()));
+        }
+    }
     let command = match args {
         None => Command::Shell(command),
         Some(args) => Command::Argv([command].into_iter().chain(args).map(String::into_bytes).collect()),

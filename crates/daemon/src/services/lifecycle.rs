@@ -175,6 +175,8 @@ impl Services {
             self.end_volumes(&volumes).await;
         }
         join_all(volumes.iter().map(|id| self.abort_volume(id))).await;
+        // The listener would keep the sandbox's network alive.
+        self.close_endpoint(live).await;
         let destroyed = live.sandbox.destroy().await.map_err(ServiceError::Destroy);
         self.end_volumes(&volumes).await;
         destroyed

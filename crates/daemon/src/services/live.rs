@@ -10,6 +10,7 @@ use sandkeep_sandboxes::Sandbox;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ServiceError;
+use crate::grants::GrantsById;
 use crate::state::{MountRecord, RestoreRecord, SandboxRecord};
 use crate::volumes::VolumeId;
 
@@ -36,6 +37,9 @@ struct Inner {
     labels: BTreeMap<String, String>,
     mounts: Vec<MountRecord>,
     restores: Vec<RestoreRecord>,
+    /// Not recorded: they hold credentials. The gateway remembers them for the next daemon.
+    grants: GrantsById,
+    granted: bool,
 }
 
 /// Lets one through at a time, in order of arrival.
@@ -60,7 +64,7 @@ impl Live {
             mounting: Queue::default(),
             backing_up: Queue::default(),
             lifetime: CancellationToken::new(),
-            inner: Mutex::new(Inner { labels, mounts, restores }),
+            inner: Mutex::new(Inner { labels, mounts, restores, ..Inner::default() }),
         }
     }
 
@@ -139,6 +143,23 @@ impl Live {
         let inner = self.inner();
         let mounts = inner.mounts.iter().map(|mount| mount.volume.clone());
         mounts.chain(inner.restores.iter().map(|restore| restore.volume.clone())).collect()
+    }
+
+    /// What it may reach at `s3.internal`.
+    pub(crate) fn grants(&self) -> GrantsById {
+        self.inner().grants.clone()
+    }
+
+    /// Changes what it may reach.
+    pub(crate) fn change_grants(&self, change: impl FnOnce(&mut GrantsById)) {
+        let mut inner = self.inner();
+        inner.granted = true;
+        change(&mut inner.grants);
+    }
+
+    /// Whether there ever was something to reach, so that something may listen for it.
+    pub(crate) fn was_granted(&self) -> bool {
+        self.inner().granted
     }
 
     /// Adds a mount.

@@ -4,6 +4,7 @@ mod backups;
 mod buckets;
 mod exec;
 mod files;
+mod grants;
 mod lifecycle;
 mod live;
 mod mounts;
@@ -21,7 +22,7 @@ pub(crate) use exec::Running;
 pub(crate) use files::MAX_FILE_BYTES;
 pub(crate) use lifecycle::Ending;
 pub(crate) use live::Live;
-pub(crate) use ports::{ServeVolumes, StartSandboxes};
+pub(crate) use ports::{ServeGrants, ServeVolumes, StartSandboxes};
 pub(crate) use store::EmbeddedStore;
 pub(crate) use text::TextSplitter;
 
@@ -36,6 +37,7 @@ pub(crate) struct Services {
     pub(crate) store: EmbeddedStore,
     runtime: Arc<dyn StartSandboxes>,
     volumes: Arc<dyn ServeVolumes>,
+    endpoints: Arc<dyn ServeGrants>,
     state: State,
     registry: Arc<Registry>,
 }
@@ -51,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) runtime: Arc<dyn StartSandboxes>,
     /// Serves mounts.
     pub(crate) volumes: Arc<dyn ServeVolumes>,
+    /// Serves `s3.internal`.
+    pub(crate) endpoints: Arc<dyn ServeGrants>,
     /// The daemon's records.
     pub(crate) state: State,
 }
@@ -58,8 +62,8 @@ pub(crate) struct Parts {
 impl Services {
     /// Services without sandboxes; [`Self::recover`] finds those of an earlier daemon.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, store, runtime, volumes, state } = parts;
-        Arc::new(Self { settings, store, runtime, volumes, state, registry: Arc::default() })
+        let Parts { settings, store, runtime, volumes, endpoints, state } = parts;
+        Arc::new(Self { settings, store, runtime, volumes, endpoints, state, registry: Arc::default() })
     }
 
     /// Where workers keep chunks of backups.

@@ -1,6 +1,7 @@
-//! The two things that services need from outside, as traits, so that everything before them can be tested without a
+//! The three things that services need from outside, as traits, so that everything before them can be tested without a
 //! kernel that mounts.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sandkeep_sandboxes::{Runtime, Sandbox, SandboxName, SandboxSpec};
 use sandkeep_vfs::MountOptions;
 use tokio::sync::mpsc;
 
+use crate::grants::GrantsById;
 use crate::volumes::{
     BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus, Volumes,
 };
@@ -117,4 +119,17 @@ impl ServeVolumes for Volumes {
     ) -> Result<Manifest, VolumeError> {
         Self::create_backup(self, job, directory, progress).await
     }
+}
+
+/// Serves the endpoints inside sandboxes: [`crate::grants::SandboxEndpoints`].
+#[async_trait]
+pub(crate) trait ServeGrants: Debug + Send + Sync + 'static {
+    /// Serves these grants and no others in a sandbox from now on.
+    async fn serve(&self, sandbox: &Sandbox, grants: GrantsById) -> Result<(), VolumeError>;
+
+    /// Serves nothing in it any more.
+    async fn close(&self, sandbox: &SandboxName) -> Result<(), VolumeError>;
+
+    /// What is served, by the names of sandboxes.
+    async fn list(&self) -> Result<BTreeMap<String, GrantsById>, VolumeError>;
 }

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::{Live, Services};
 use crate::error::ServiceError;
+use crate::grants::GrantsById;
 use crate::state::SandboxRecord;
 use crate::volumes::{VolumeError, VolumeId};
 
@@ -33,11 +34,19 @@ impl Services {
         let mut sandboxes: BTreeMap<SandboxName, Sandbox> =
             adopted.into_iter().map(|sandbox| (sandbox.name().clone(), sandbox)).collect();
         let mut orphans: BTreeSet<VolumeId> = self.volumes.list().await?.into_iter().map(|v| v.id).collect();
+        let mut served = self.served().await;
         for record in records {
+            let grants = served.remove(record.name.as_str());
             match sandboxes.remove(&record.name).filter(Sandbox::is_running) {
-                Some(sandbox) => self.adopt(sandbox, record, &mut orphans).await?,
-                None => self.state.remove_sandbox(record.id).await?,
+                Some(sandbox) => self.adopt(sandbox, record, grants, &mut orphans).await?,
+                None => {
+                    self.close_orphan(&record.name).await;
+                    self.state.remove_sandbox(record.id).await?;
+                }
             }
+        }
+        for name in served.keys().filter_map(|name| SandboxName::new(name.as_str())) {
+            self.close_orphan(&name).await;
         }
         for volume in &orphans {
             info!(volume = %volume.0, "ends a volume that belongs to no sandbox");
@@ -66,6 +75,7 @@ impl Services {
         &self,
         sandbox: Sandbox,
         mut record: SandboxRecord,
+        grants: Option<GrantsById>,
         volumes: &mut BTreeSet<VolumeId>,
     ) -> Result<(), RecoveryError> {
         info!(sandbox = %record.id, "adopts a sandbox");
@@ -83,8 +93,23 @@ impl Services {
         for volume in live.volumes() {
             volumes.remove(&volume);
         }
+        self.adopt_grants(&live, grants).await;
         self.registry.adopt(live);
         Ok(())
+    }
+
+    /// What the gateway serves for the daemon before this one.
+    async fn served(&self) -> BTreeMap<String, GrantsById> {
+        self.endpoints.list().await.unwrap_or_else(|error| {
+            warn!(%error, "the S3 endpoint does not say what it serves in sandboxes");
+            BTreeMap::new()
+        })
+    }
+
+    async fn close_orphan(&self, name: &SandboxName) {
+        if let Err(error) = self.endpoints.close(name).await {
+            warn!(name = name.as_str(), %error, "the endpoint of a sandbox is not closed");
+        }
     }
 
     /// A mount that has no volume any more, or was not reported to anyone.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sandkeep_objects::{BucketName, Credentials};
@@ -17,6 +18,7 @@ use crate::error::SettingsError;
 pub(super) struct SettingsFile {
     listen: Option<SocketAddr>,
     s3_listen: Option<SocketAddr>,
+    s3_requests: Option<NonZeroUsize>,
     pub(super) s3_public: Vec<Url>,
     data: Option<PathBuf>,
     run: Option<PathBuf>,
@@ -75,6 +77,7 @@ impl SettingsFile {
         PartialSettings {
             listen: self.listen,
             s3_listen: self.s3_listen,
+            s3_requests: self.s3_requests,
             data: self.data.clone(),
             run: self.run.clone(),
             wrangler: self.wrangler.clone(),

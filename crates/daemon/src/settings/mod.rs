@@ -8,8 +8,10 @@ mod wrangler;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use sandkeep_gateway::SANDBOX_REQUESTS;
 use sandkeep_objects::BucketName;
 use url::Url;
 
@@ -34,6 +36,8 @@ pub struct Settings {
     pub s3_listen: SocketAddr,
     /// Other addresses under which clients know the S3 endpoint.
     pub s3_public: Vec<Url>,
+    /// Requests to `s3.internal` that are served at once, for each sandbox.
+    pub s3_requests: NonZeroUsize,
     /// Store, state, keys, upper layers. Mode 0700.
     pub data: PathBuf,
     /// Sockets. Mode 0700.
@@ -99,6 +103,7 @@ impl Settings {
             listen: given.listen.unwrap_or(DEFAULT_LISTEN),
             s3_listen: given.s3_listen.unwrap_or(DEFAULT_S3_LISTEN),
             s3_public: file.s3_public.clone(),
+            s3_requests: given.s3_requests.unwrap_or(SANDBOX_REQUESTS),
             data,
             run,
             program: given.program.unwrap_or_else(|| around.program.clone()),

@@ -1,6 +1,7 @@
 //! Settings as one source gives them: all of them may be missing.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -14,6 +15,8 @@ pub struct PartialSettings {
     pub listen: Option<SocketAddr>,
     /// Where the S3 endpoint listens.
     pub s3_listen: Option<SocketAddr>,
+    /// Requests to `s3.internal` at once, for each sandbox.
+    pub s3_requests: Option<NonZeroUsize>,
     /// Where everything is kept.
     pub data: Option<PathBuf>,
     /// Where sockets are.
@@ -40,6 +43,7 @@ impl PartialSettings {
         Self {
             listen: self.listen.or(weaker.listen),
             s3_listen: self.s3_listen.or(weaker.s3_listen),
+            s3_requests: self.s3_requests.or(weaker.s3_requests),
             data: self.data.or(weaker.data),
             run: self.run.or(weaker.run),
             config: self.config.or(weaker.config),
@@ -60,6 +64,7 @@ impl PartialSettings {
         Ok(Self {
             listen: parsed(around, "SANDKEEP_LISTEN")?,
             s3_listen: parsed(around, "SANDKEEP_S3_LISTEN")?,
+            s3_requests: parsed(around, "SANDKEEP_S3_REQUESTS")?,
             data: path("SANDKEEP_DATA"),
             run: path("SANDKEEP_RUN"),
             config: path("SANDKEEP_CONFIG"),

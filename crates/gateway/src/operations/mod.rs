@@ -20,15 +20,15 @@ use data_encoding::HEXUPPER;
 use http::header::{CONNECTION, HeaderValue, SERVER};
 use http::{Method, Request};
 use hyper::body::Incoming;
-use sandkeep_objects::{BucketName, ObjectKey, ObjectService};
+use sandkeep_objects::{BucketName, ObjectKey};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::authentication::authenticate;
-use crate::authorize::{Requested, authorize};
+use crate::authorize::Requested;
 use crate::call::Call;
+use crate::door::{Admitted, Door};
 use crate::fault::{Fault, Outcome};
 use crate::headers::{check_doubled, check_supported};
 use crate::inbound::Inbound;
-use crate::keys::LiveKeys;
 use crate::query::Query;
 use crate::reply::{self, Reply, add_header};
 use crate::route::{Operation, route};
@@ -40,13 +40,15 @@ const DOCUMENT_LIMIT: u64 = 2 * 1024 * 1024;
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) service: Arc<dyn ObjectService>,
-    pub(crate) keys: LiveKeys,
+    pub(crate) door: Door,
     pub(crate) regions: Vec<String>,
+    /// Requests at once; none: as many as come.
+    pub(crate) requests: Option<Arc<Semaphore>>,
 }
 
 /// Answers a request.
 pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> Reply {
+    let turn = endpoint.turn().await;
     let (parts, body) = request.into_parts();
     let request_id = request_id();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -64,20 +66,29 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
     }
     add_header(&mut reply, "x-amz-request-id", &request_id);
     reply.headers_mut().insert(SERVER, HeaderValue::from_static("Sandkeep"));
-    reply
+    match turn {
+        Some(turn) => reply::holding(reply, turn),
+        None => reply,
+    }
+}
+
+impl Endpoint {
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(self.requests.as_ref()?).acquire_owned().await.ok()
+    }
 }
 
 async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbound) -> Outcome<Reply> {
     check_doubled(&parts.headers)?;
-    let authenticated = authenticate(&parts, &endpoint.keys.current(), &endpoint.regions)?;
+    let mut admitted = endpoint.door.admit(&parts, &endpoint.regions)?;
     let target = Target::of(&parts.headers, parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let operation = route(&parts.method, &target, &query, &parts.headers)?;
     let source = copy_source(operation, &parts.headers)?;
     let requested = Requested { operation, target: &target, query: &query, source: source.as_ref() };
-    authorize(&authenticated.access, requested)?;
+    admitted.authorize(requested)?;
     check_supported(&parts.headers)?;
-    let service = Arc::clone(&endpoint.service);
+    let Admitted { authenticated, service, .. } = admitted;
     let call = Call { service, headers: parts.headers, query, inbound, authenticated };
     match target {
         Target::Service => buckets::list_buckets(&call).await,

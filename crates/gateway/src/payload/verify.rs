@@ -63,9 +63,9 @@ impl Verifying {
         let payload = &authenticated.payload;
         let framing = payload.is_chunked().then(|| Framing {
             unframer: Unframer::default(),
-            signatures: payload
-                .has_chunk_signatures()
-                .then(|| Signatures { signer: authenticated.chunks.clone(), chunk: None }),
+            signatures: (authenticated.chunks.clone())
+                .filter(|_| payload.has_chunk_signatures())
+                .map(|signer| Signatures { signer, chunk: None }),
             has_trailer: payload.has_trailer(),
         });
         let trailing = if payload.has_trailer() { announced_checksum(headers)? } else { None };

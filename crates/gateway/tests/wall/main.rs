@@ -7,6 +7,7 @@ mod durability;
 mod fixture;
 mod keys;
 mod more_clients;
+mod proxy;
 mod raw;
 mod requests;
 mod sockets;

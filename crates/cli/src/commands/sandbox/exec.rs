@@ -46,6 +46,7 @@ fn request(arguments: ExecArguments) -> Result<ExecRequest> {
         cwd: arguments.cwd,
         env: arguments.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>>>()?,
         timeout: arguments.timeout.map(|seconds| (seconds * 1000.0) as u64),
+        s3_env: arguments.s3,
         encoding: OutputEncoding::Base64,
         ..ExecRequest::default()
     })

@@ -2,6 +2,7 @@
 
 mod copy;
 mod exec;
+mod grant;
 mod mount;
 
 use std::process::ExitCode;
@@ -21,6 +22,11 @@ pub(crate) async fn run(command: SandboxCommand, output: Output) -> Result<ExitC
         SandboxCommand::Rm { ids, service } => remove(&ids, &service, output).await?,
         SandboxCommand::Mount(arguments) => mount::mount(arguments, output).await?,
         SandboxCommand::Unmount { id, path, service } => mount::unmount(&id, &path, &service, output).await?,
+        SandboxCommand::Grant(arguments) => grant::grant(arguments, output).await?,
+        SandboxCommand::Grants { id, service } => grant::list(&id, &service, output).await?,
+        SandboxCommand::Revoke { id, grant, service } => {
+            grant::revoke(&id, &grant, &service, output).await?;
+        }
         SandboxCommand::Cp { from, to, service } => copy::run(&from, &to, &service, output).await?,
     }
     Ok(ExitCode::SUCCESS)

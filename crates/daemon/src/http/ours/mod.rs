@@ -4,6 +4,7 @@ mod backups;
 mod buckets;
 mod exec;
 mod files;
+mod grants;
 mod mounts;
 mod sandboxes;
 mod service;
@@ -34,6 +35,8 @@ pub(super) fn routes() -> Router<Arc<Services>> {
         .route("/v1/sandboxes/{id}/files/exists", get(files::exists))
         .route("/v1/sandboxes/{id}/directories", get(files::list).post(files::make_directory))
         .route("/v1/sandboxes/{id}/mounts", get(mounts::list).post(mounts::mount).delete(mounts::unmount))
+        .route("/v1/sandboxes/{id}/grants", get(grants::list).post(grants::grant))
+        .route("/v1/sandboxes/{id}/grants/{name}", delete(grants::revoke))
         .route("/v1/sandboxes/{id}/backups", post(backups::create))
         .route("/v1/sandboxes/{id}/restore", post(backups::restore))
         .route("/v1/backups", get(backups::list))
@@ -45,7 +48,7 @@ pub(super) fn routes() -> Router<Arc<Services>> {
 /// The sandbox of the path, percent-decoded.
 struct Id(SandboxId);
 
-/// The backup or bucket of the path.
+/// The backup, bucket or grant of the path.
 struct Name(String);
 
 /// `?path=`, and nothing else.

@@ -6,6 +6,7 @@ mod bridge;
 mod conformance;
 mod ours;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,8 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::router;
-use crate::services::{EmbeddedStore, Parts, ServeVolumes, Services, StartSandboxes};
+use crate::grants::GrantsById;
+use crate::services::{EmbeddedStore, Parts, ServeGrants, ServeVolumes, Services, StartSandboxes};
 use crate::settings::{PartialSettings, Settings, Surroundings};
 use crate::state::State;
 use crate::volumes::{
@@ -86,6 +88,25 @@ impl ServeVolumes for NoVolumes {
     }
 }
 
+/// A gateway that is never reached.
+#[derive(Debug)]
+struct NoEndpoints;
+
+#[async_trait]
+impl ServeGrants for NoEndpoints {
+    async fn serve(&self, _: &Sandbox, _: GrantsById) -> Result<(), VolumeError> {
+        Err(VolumeError::plain("this is a test"))
+    }
+
+    async fn close(&self, _: &SandboxName) -> Result<(), VolumeError> {
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<BTreeMap<String, GrantsById>, VolumeError> {
+        Ok(BTreeMap::new())
+    }
+}
+
 /// A daemon without sandboxes.
 struct TestDaemon {
     router: Router,
@@ -129,6 +150,7 @@ impl TestDaemon {
             },
             runtime: Arc::new(NoSandboxes),
             volumes: Arc::new(NoVolumes),
+            endpoints: Arc::new(NoEndpoints),
             state: State::open(&directory.path().join("state.db")).expect("the state opens"),
         };
         Self { router: router(Services::new(parts)), _directory: directory }

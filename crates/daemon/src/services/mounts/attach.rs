@@ -66,10 +66,14 @@ impl Services {
             let created = self.store.ensure_bucket(&target.store.bucket).await;
             created.map_err(|error| ServiceError::Mount { reason: chain(&error) })?;
         }
+        let grant = self.grant_of(plan, &target);
         let VolumeMount { id: volume, mount } = self.open_volume(live, plan, target).await?;
         let record = MountRecord { info: info.clone(), volume, attached: false };
         match self.attach(live, mount, record.clone()).await {
-            Ok(()) => Ok(info),
+            Ok(()) => {
+                self.grant_mount(live, &plan.path, grant).await;
+                Ok(info)
+            }
             Err(error) => {
                 self.undo(live, &record).await;
                 Err(error)
@@ -184,6 +188,7 @@ impl Services {
         let detached = live.sandbox.detach(path, Detach::Polite, is_removable(path)).await;
         detached.map_err(|error| failed(busy(&error)))?;
         live.remove_mount(path);
+        self.revoke_mount(live, path).await;
         let ended = self.volumes.end(volume, UNMOUNT_DEADLINE).await;
         self.state.remove_mount(live.id.clone(), path.to_owned()).await?;
         ended.map_err(|error| failed(error.message))

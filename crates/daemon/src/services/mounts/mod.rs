@@ -7,3 +7,5 @@ mod plan;
 mod target;
 
 pub(super) use credentials::detect;
+pub(super) use plan::Plan;
+pub(super) use target::Target;

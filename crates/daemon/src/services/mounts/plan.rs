@@ -12,17 +12,17 @@ use crate::error::ServiceError;
 
 /// A mount as asked for. Its endpoint and binding are looked at later, as the contract orders the checks.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(in crate::services) struct Plan {
     /// Bucket or binding.
     pub(super) bucket: String,
     /// As given; none: a binding.
     pub(super) endpoint: Option<String>,
     /// Normalised.
-    pub(super) path: String,
+    pub(in crate::services) path: String,
     /// Start of keys: empty, or ends with `/`, never starts with one.
-    pub(super) prefix: String,
+    pub(in crate::services) prefix: String,
     /// Every change fails.
-    pub(super) read_only: bool,
+    pub(in crate::services) read_only: bool,
     /// Instead of what the endpoint says.
     pub(super) provider: Option<Provider>,
     /// Instead of the environment's.
@@ -35,7 +35,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Checks prefix, name and path, in this order, then the options.
-    pub(super) fn new(request: MountRequest) -> Result<Self, ServiceError> {
+    pub(in crate::services) fn new(request: MountRequest) -> Result<Self, ServiceError> {
         let MountRequest { bucket, mount_path, options, env } = request;
         let prefix = options.prefix.as_deref().unwrap_or("/");
         checks::mount_prefix(prefix)?;

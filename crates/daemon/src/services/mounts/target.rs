@@ -15,16 +15,16 @@ use crate::volumes::StoreSpec;
 
 /// A bucket, and what must be done before it is mounted.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::services) struct Target {
     /// How a worker reaches it.
-    pub(super) store: StoreSpec,
+    pub(in crate::services) store: StoreSpec,
     /// It is an embedded bucket of a binding: made on demand.
-    pub(super) create: bool,
+    pub(in crate::services) create: bool,
 }
 
 impl Services {
     /// Checks endpoint or binding, then credentials.
-    pub(super) fn mount_target(&self, plan: &Plan) -> Result<Target, ServiceError> {
+    pub(in crate::services) fn mount_target(&self, plan: &Plan) -> Result<Target, ServiceError> {
         let mut target = match plan.endpoint_url()? {
             Some(url) => self.endpoint_target(plan, url)?,
             None => self.binding_target(plan)?,
