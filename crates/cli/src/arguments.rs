@@ -106,6 +106,12 @@ pub(crate) struct S3Arguments {
     /// Where buckets and keys are kept.
     #[arg(long, value_name = "DIRECTORY", required = true)]
     pub(crate) data: Option<PathBuf>,
+    /// Serve HTTPS with this certificate (PEM, with its chain); a replaced file is used at once.
+    #[arg(long, value_name = "FILE", env = "SANDKEEP_S3_TLS_CERTIFICATE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", env = "SANDKEEP_S3_TLS_KEY", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Started by the service: outlives it.
     #[arg(long, hide = true)]
     pub(crate) internal: bool,

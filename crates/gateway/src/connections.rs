@@ -7,12 +7,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::operations::{Endpoint, answer};
+use crate::tls::Tls;
 
 /// How long a request's head may take to arrive, and an idle connection stays open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,6 +24,13 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait after a failure to accept, mostly a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a new connection meets.
+#[derive(Clone)]
+struct Greeting {
+    endpoint: Arc<Endpoint>,
+    tls: Option<Arc<Tls>>,
+}
 
 /// The tasks behind a listener. Dropping it ends them at once.
 #[derive(Debug)]
@@ -39,10 +48,15 @@ struct Life {
 
 impl Connections {
     /// Accepts and serves, at most `limit` connections at once.
-    pub(crate) fn start(listener: TcpListener, limit: usize, endpoint: Arc<Endpoint>) -> Self {
+    pub(crate) fn start(
+        listener: TcpListener,
+        limit: usize,
+        endpoint: Arc<Endpoint>,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
         let (stopping, ended) = (CancellationToken::new(), CancellationToken::new());
         let life = Life { stopping, ended, tasks: TaskTracker::new() };
-        life.tasks.spawn(accept(listener, limit, endpoint, life.clone()));
+        life.tasks.spawn(accept(listener, limit, Greeting { endpoint, tls }, life.clone()));
         Self(life)
     }
 
@@ -65,7 +79,7 @@ impl Drop for Connections {
     }
 }
 
-async fn accept(listener: TcpListener, limit: usize, endpoint: Arc<Endpoint>, life: Life) {
+async fn accept(listener: TcpListener, limit: usize, greeting: Greeting, life: Life) {
     let room = Arc::new(Semaphore::new(limit));
     loop {
         let accepted = tokio::select! {
@@ -73,10 +87,10 @@ async fn accept(listener: TcpListener, limit: usize, endpoint: Arc<Endpoint>, li
             accepted = accept_one(&listener, &room) => accepted,
         };
         let Some((stream, permit)) = accepted else { continue };
-        let (endpoint, life) = (Arc::clone(&endpoint), life.clone());
+        let (greeting, life) = (greeting.clone(), life.clone());
         let tasks = life.tasks.clone();
         tasks.spawn(async move {
-            serve(stream, endpoint, &life).await;
+            greet(stream, greeting, &life).await;
             drop(permit);
         });
     }
@@ -97,11 +111,24 @@ async fn accept_one(
     }
 }
 
-async fn serve(stream: TcpStream, endpoint: Arc<Endpoint>, life: &Life) {
+async fn greet(stream: TcpStream, greeting: Greeting, life: &Life) {
     // Otherwise answers of more than one segment wait 40 ms for the client's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let Greeting { endpoint, tls } = greeting;
+    let Some(tls) = tls else { return serve(stream, endpoint, life).await };
+    match tokio::time::timeout(HEAD_TIMEOUT, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, endpoint, life).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a client could not be greeted with TLS"),
+        Err(_) => tracing::debug!("a client was too slow for TLS"),
+    }
+}
+
+async fn serve<S>(stream: S, endpoint: Arc<Endpoint>, life: &Life)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let endpoint = Arc::clone(&endpoint);
         async move { Ok::<_, std::convert::Infallible>(answer(&endpoint, request).await) }

@@ -38,6 +38,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Certificate or key are missing, damaged, or do not belong together.
+    #[error("cannot use {path} for TLS")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
     /// Names of keys are unique.
     #[error("there is a key named {name:?} already")]
     KeyExists {

@@ -25,6 +25,7 @@ mod reply;
 mod route;
 mod serve;
 mod target;
+mod tls;
 mod xml;
 
 pub use access::{Access, AccessMode, Place};
@@ -33,3 +34,4 @@ pub use grants::{Grant, Origin};
 pub use keys::{AccessKey, KeyRing};
 pub use proxy::{SANDBOX_REQUESTS, SandboxEndpoint};
 pub use serve::{Gateway, GatewaySettings};
+pub use tls::TlsFiles;

@@ -41,7 +41,7 @@ impl SandboxEndpoint {
         let door = Door::Grants(RwLock::new(Arc::new(Grants::none(embedded))));
         let requests = Some(Arc::new(Semaphore::new(requests.get())));
         let endpoint = Arc::new(Endpoint { door, regions: Vec::new(), requests });
-        let connections = Connections::start(listener, CONNECTIONS, Arc::clone(&endpoint));
+        let connections = Connections::start(listener, CONNECTIONS, Arc::clone(&endpoint), None);
         Ok(Self { endpoint, _connections: connections })
     }
 

@@ -10,7 +10,8 @@ use crate::connections::Connections;
 use crate::door::Door;
 use crate::keys::LiveKeys;
 use crate::operations::Endpoint;
-use crate::{Error, KeyRing};
+use crate::tls::Tls;
+use crate::{Error, KeyRing, TlsFiles};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 4096;
@@ -24,6 +25,8 @@ pub struct GatewaySettings {
     pub regions: Vec<String>,
     /// Accepted key pairs.
     pub keys: KeyRing,
+    /// Certificate and key; none: plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 /// A running endpoint. Dropping it ends it at once.
@@ -36,12 +39,13 @@ pub struct Gateway {
 impl Gateway {
     /// Starts listening and serving on the current tokio runtime.
     pub async fn start(settings: GatewaySettings, service: Arc<dyn ObjectService>) -> Result<Self, Error> {
+        let tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
         let refused = |source| Error::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let door = Door::Keys { service, keys: LiveKeys::new(settings.keys) };
         let endpoint = Arc::new(Endpoint { door, regions: settings.regions, requests: None });
-        Ok(Self { address, connections: Connections::start(listener, CONNECTIONS, endpoint) })
+        Ok(Self { address, connections: Connections::start(listener, CONNECTIONS, endpoint, tls) })
     }
 
     /// Where it listens.

@@ -25,7 +25,8 @@ impl TestGateway {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let keys = KeyRing::load_or_create(&directory.path().join("keys.json"), None).expect("fresh keys");
         let credentials = keys.named("default").expect("the ring has a default pair").credentials.clone();
-        let settings = GatewaySettings { listen: (Ipv4Addr::LOCALHOST, 0).into(), regions: Vec::new(), keys };
+        let settings =
+            GatewaySettings { listen: (Ipv4Addr::LOCALHOST, 0).into(), regions: Vec::new(), keys, tls: None };
         let gateway = Gateway::start(settings, service).await.expect("an endpoint on loopback");
         Self { gateway, credentials, directory }
     }

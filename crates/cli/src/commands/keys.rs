@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: KeysArguments, output: Output) -> Result<()> {
     match arguments.command {
         None => show(&file, arguments.export, output),
         Some(KeysCommand::Create { name, allow, read_only, expires_in }) => {
-            create(&file, NewKey { name, places: allow, read_only, valid_for: expires_in }, output)
+            create(&file, &NewKey { name, places: allow, read_only, valid_for: expires_in }, output)
         }
         Some(KeysCommand::Ls) => {
             output.list(&roles::list_keys(&file)?, &["name", "access key id", "where", "may", "until"], row);
@@ -36,7 +36,7 @@ fn show(file: &Path, export: bool, output: Output) -> Result<()> {
     Ok(())
 }
 
-fn create(file: &Path, new: NewKey, output: Output) -> Result<()> {
+fn create(file: &Path, new: &NewKey, output: Output) -> Result<()> {
     let (info, secret) = roles::create_key(file, new)?;
     let value = json!({
         "name": info.name,

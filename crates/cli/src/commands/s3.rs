@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use sandkeep_daemon::roles::{self, GatewayRole};
+use sandkeep_daemon::roles::{self, GatewayRole, TlsFiles};
 use serde_json::json;
 
 use super::Result;
@@ -11,15 +11,18 @@ use crate::arguments::{S3Arguments, S3Command};
 use crate::output::Output;
 
 pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCode> {
-    let S3Arguments { command, listen, data, internal } = arguments;
+    let S3Arguments { command, listen, data, tls_certificate, tls_key, internal } = arguments;
     if let Some(S3Command::Fsck { data }) = command {
         return check(&data, output).await;
     }
     let data = data.expect("it is required where there is no subcommand");
-    let role = GatewayRole { listen, data, given: roles::credentials_from_environment(), detached: internal };
+    let tls = tls_certificate.zip(tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let given = roles::credentials_from_environment();
+    let role = GatewayRole { listen, data, tls, given, detached: internal };
     roles::run_gateway(role, |address| {
-        output.result(&json!({ "endpoint": format!("http://{address}") }), || {
-            format!("S3 endpoint on http://{address}")
+        output.result(&json!({ "endpoint": format!("{scheme}://{address}") }), || {
+            format!("S3 endpoint on {scheme}://{address}")
         });
     })
     .await?;

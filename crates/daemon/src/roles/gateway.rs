@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use sandkeep_gateway::TlsFiles;
 use sandkeep_gateway::{Gateway, GatewaySettings, KeyRing};
 use sandkeep_objects::{Credentials, DirectoryService, Expired, FsckReport};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,8 @@ pub struct GatewayRole {
     pub listen: SocketAddr,
     /// Directory of the store and its keys.
     pub data: PathBuf,
+    /// Certificate and key; none: plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Replaces the generated default pair.
     pub given: Option<Credentials>,
     /// Started by the daemon: leaves its terminal and survives it, and takes requests for sandboxes on its input.
@@ -53,7 +56,7 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
     let lifecycle = tokio::spawn(follow_lifecycle_rules(Arc::clone(&service)));
     let failed = |error: sandkeep_gateway::Error| VolumeError::failed("cannot start the S3 endpoint", &error);
     let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
-    let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys };
+    let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys, tls: role.tls };
     if role.detached {
         let requests = io::stdin().as_fd().try_clone_to_owned().map_err(cannot("cannot take requests"))?;
         grants::serve(requests, Arc::clone(&service) as _).map_err(cannot("cannot take requests"))?;

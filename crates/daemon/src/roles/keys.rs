@@ -38,7 +38,7 @@ pub struct KeyInfo {
 }
 
 /// Makes a pair; the secret is returned this once.
-pub fn create_key(file: &Path, new: NewKey) -> Result<(KeyInfo, String), VolumeError> {
+pub fn create_key(file: &Path, new: &NewKey) -> Result<(KeyInfo, String), VolumeError> {
     let place = |text: &String| text.parse::<Place>().map_err(|error| invalid(text, &error));
     let places = new.places.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     let access = Access {

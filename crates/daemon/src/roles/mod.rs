@@ -5,7 +5,9 @@ mod gateway;
 mod keys;
 mod process;
 
-pub use gateway::{GatewayRole, check_store, credentials_from_environment, default_key, run_gateway};
+pub use gateway::{
+    GatewayRole, TlsFiles, check_store, credentials_from_environment, default_key, run_gateway,
+};
 pub use keys::{KeyInfo, NewKey, create_key, list_keys, remove_key};
 pub use process::detach_from_terminal;
 pub(crate) use process::keep_memory_private;

@@ -11,3 +11,4 @@ mod proxy;
 mod raw;
 mod requests;
 mod sockets;
+mod tls;
