@@ -249,8 +249,10 @@ impl GatewayPlan {
             process.signal(Signal::KILL);
             process.ended().await;
         }
-        if let Err(error) = fs::remove_file(self.record_file()) {
-            warn!(%error, "cannot remove the record of the S3 endpoint");
+        for file in [self.record_file(), grants::socket(&self.run)] {
+            if let Err(error) = fs::remove_file(&file) {
+                warn!(file = %file.display(), %error, "cannot remove what the S3 endpoint left");
+            }
         }
     }
 }

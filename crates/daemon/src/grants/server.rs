@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use sandkeep_gateway::SandboxEndpoint;
 use sandkeep_objects::ObjectService;
@@ -42,6 +43,8 @@ pub(crate) fn serve(socket: OwnedFd, embedded: Arc<dyn ObjectService>) -> io::Re
         loop {
             match accept_with(&socket, SocketFlags::CLOEXEC) {
                 Ok(connection) => drop(runtime.spawn(answer(Arc::clone(&endpoints), connection))),
+                // Not started by a daemon.
+                Err(Errno::NOTSOCK) => return,
                 Err(error) => {
                     tracing::warn!(%error, "a request of the daemon could not be taken");
                     std::thread::sleep(RETRY_ACCEPT);

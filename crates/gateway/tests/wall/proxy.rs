@@ -335,6 +335,7 @@ async fn clients_work_with_keys_of_no_meaning() {
     for (bucket, prefix) in [("far", "in side"), ("near", "in side")] {
         sandbox.grant(vec![sandbox.far_grant("in side", false), near_grant("near", "in side")]);
         run(sandbox.command("python", &folder), [script, bucket, prefix]).await;
+        assert!(sandbox.keys(bucket).await.contains(&format!("{prefix}2/a")));
     }
     assert!(get(&*sandbox.store("far"), "in side/large").await == large);
     // Our own client signs bodies and streams differently from theirs.
