@@ -33,7 +33,8 @@ pub struct BucketFsSettings {
     pub directory_mode: u32,
     /// How long metadata may be stale towards changes by others.
     pub metadata_age: Duration,
-    /// Part size of multipart uploads (at least 5 MiB on S3); files above it are uploaded in parts while written.
+    /// Size of the first parts of multipart uploads (at least 5 MiB on S3); files above it are uploaded in parts while
+    /// written. From 8 MiB on, parts grow so that the largest object (5 TiB) fits in 10,000.
     pub part_size: u64,
     /// Memory for data on its way in both directions.
     pub memory_budget: u64,
@@ -41,7 +42,8 @@ pub struct BucketFsSettings {
     pub transfers: usize,
     /// HEAD, LIST, COPY and DELETE requests at once.
     pub metadata_requests: usize,
-    /// All parts of an upload but the last must have the same size (R2).
+    /// All parts of an upload but the last must have the same size, 16 MiB at least: files end at 10,000 of them. Also
+    /// without this where the store says so (R2).
     pub equal_parts: bool,
     /// Where written data wait in unlinked files; none: the system's temporary directory.
     pub spool_directory: Option<PathBuf>,

@@ -212,6 +212,54 @@ fn a_large_file_streams_with_bounded_memory() {
     assert!(world.get("large").unwrap() == content);
 }
 
+/// Parts of later stages of a very large file do not fit in memory.
+#[test]
+fn parts_larger_than_memory_are_read_from_the_spool_while_they_are_sent() {
+    let world = World::new();
+    let settings = sandkeep_bucketfs::BucketFsSettings {
+        part_size: 20 << 20,
+        memory_budget: 16 << 20,
+        ..sandkeep_bucketfs::BucketFsSettings::default()
+    };
+    let mount = world.mount_with(settings);
+    let mut failures = 2;
+    world.store.script(move |call| match call.action == Action::UploadPart && failures > 0 {
+        true => {
+            failures -= 1;
+            Verdict::Fail(server(503))
+        }
+        false => Verdict::Pass,
+    });
+    let mut content = noise(50 * MIB, 9);
+    fs::write(mount.path("large"), &content).unwrap();
+    assert!(world.get("large").unwrap() == content);
+    let file = File::options().write(true).open(mount.path("large")).unwrap();
+    rustix::io::pwrite(&file, b"changed", 21 * MIB as u64).unwrap();
+    drop(file);
+    content[21 * MIB..21 * MIB + 7].copy_from_slice(b"changed");
+    assert!(world.get("large").unwrap() == content);
+}
+
+#[test]
+fn a_file_ends_where_an_object_does() {
+    let world = World::new();
+    let mount = world.mount_with(sandkeep_bucketfs::BucketFsSettings::default());
+    let file = File::create(mount.path("file")).unwrap();
+    file.set_len(5 << 40).unwrap();
+    assert_eq!(errno(file.set_len((5 << 40) + 1)), Errno::EFBIG);
+    file.set_len(0).unwrap();
+    drop(file);
+    let equal = sandkeep_bucketfs::BucketFsSettings {
+        equal_parts: true,
+        ..sandkeep_bucketfs::BucketFsSettings::default()
+    };
+    let mount = world.mount_with(equal);
+    let file = File::create(mount.path("file")).unwrap();
+    file.set_len(160_000 * MIB as u64).unwrap();
+    assert_eq!(errno(file.set_len(160_001 * MIB as u64)), Errno::EFBIG);
+    file.set_len(0).unwrap();
+}
+
 #[test]
 fn an_abandoned_mount_leaves_no_half_object() {
     let world = World::new();
