@@ -47,6 +47,9 @@ pub struct BucketFsSettings {
     pub equal_parts: bool,
     /// Where written data wait in unlinked files; none: the system's temporary directory.
     pub spool_directory: Option<PathBuf>,
+    /// Where this host's mounts note their multipart uploads, so that the next mount of a bucket aborts what a killed
+    /// one has left; none: nowhere. One directory for all mounts.
+    pub uploads_directory: Option<PathBuf>,
     /// Most that one file being written keeps there. Of larger files, parts uploaded long ago are let go: they cannot
     /// be read back or changed before `close`.
     pub spool_limit: u64,
@@ -67,6 +70,7 @@ impl Default for BucketFsSettings {
             metadata_requests: 64,
             equal_parts: false,
             spool_directory: None,
+            uploads_directory: None,
             spool_limit: 4 << 30,
         }
     }

@@ -17,6 +17,7 @@ use crate::metadata::Stored;
 use crate::node::Node;
 use crate::write::assemble::{Base, joined};
 use crate::write::draft::Draft;
+use crate::write::journal::UploadJournal;
 use crate::write::parts::{Grid, MAX_PARTS};
 
 /// Larger parts are read from the spool while they are sent.
@@ -38,6 +39,7 @@ const STREAM_PAUSE: Duration = Duration::from_millis(250);
 pub(crate) struct PendingUpload {
     pub(crate) upload: Upload,
     store: Arc<dyn ObjectStore>,
+    journal: Option<Arc<UploadJournal>>,
     runtime: Handle,
     completed: bool,
 }
@@ -53,10 +55,13 @@ impl Drop for PendingUpload {
         if self.completed {
             return;
         }
-        let (store, upload) = (Arc::clone(&self.store), self.upload.clone());
+        let (store, upload, journal) = (Arc::clone(&self.store), self.upload.clone(), self.journal.clone());
         self.runtime.spawn(async move {
-            if let Err(error) = store.abort_upload(&upload).await {
-                tracing::warn!(key = %upload.key.display(), %error, "an upload could not be aborted");
+            match store.abort_upload(&upload).await {
+                Ok(()) => journal.iter().for_each(|journal| journal.ended(&upload)),
+                Err(error) => {
+                    tracing::warn!(key = %upload.key.display(), %error, "an upload could not be aborted");
+                }
             }
         });
     }
@@ -66,6 +71,7 @@ impl PendingUpload {
     /// Nothing is left to abort.
     pub(crate) fn completed(&mut self) {
         self.completed = true;
+        self.journal.iter().for_each(|journal| journal.ended(&self.upload));
     }
 }
 
@@ -106,9 +112,11 @@ impl Core {
         let key = request.key.clone();
         let upload =
             self.store.create_upload(request).await.map_err(|error| failed("create_upload", &key, &error))?;
+        self.journal.iter().for_each(|journal| journal.begun(&upload));
         Ok(PendingUpload {
             upload,
             store: Arc::clone(&self.store),
+            journal: self.journal.clone(),
             runtime: self.runtime.clone(),
             completed: false,
         })

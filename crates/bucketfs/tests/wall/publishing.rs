@@ -275,3 +275,32 @@ fn an_abandoned_mount_leaves_no_half_object() {
     assert_eq!(world.keys(), ["closed"]);
     assert_eq!(world.get("closed").unwrap(), b"whole");
 }
+
+#[test]
+fn uploads_of_a_dead_mount_are_aborted_by_the_next_and_those_of_the_living_are_not() {
+    let world = World::new();
+    let noted = tempfile::tempdir().unwrap();
+    let settings = || sandkeep_bucketfs::BucketFsSettings {
+        uploads_directory: Some(noted.path().to_owned()),
+        ..crate::world::settings()
+    };
+    let mount = world.mount_with(settings());
+    let mut file = File::create(mount.path("dead")).unwrap();
+    file.write_all(&noise(5 * MIB, 1)).unwrap();
+    world.store.script(|_| Verdict::Fail(unreachable()));
+    mount.abandon();
+    drop(file);
+    assert_eq!(world.uploads(), 1);
+    world.store.heal();
+    let living = world.mount_with(settings());
+    world.await_no_uploads();
+    let mut file = File::create(living.path("living")).unwrap();
+    file.write_all(&noise(5 * MIB, 2)).unwrap();
+    world.store.take_calls();
+    world.mount_with(settings()).close();
+    drop(file);
+    assert!(!world.store.take_actions().contains(&Action::AbortUpload));
+    assert!(world.get("living").unwrap() == noise(5 * MIB, 2));
+    living.close();
+    assert_eq!(fs::read_dir(noted.path()).unwrap().count(), 0);
+}

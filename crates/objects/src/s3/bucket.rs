@@ -96,6 +96,10 @@ impl ObjectStore for S3Bucket {
         &self.name
     }
 
+    fn location(&self) -> String {
+        format!("{}/{}", self.transport.origin(), self.name)
+    }
+
     fn wants_equal_parts(&self) -> bool {
         self.transport.quirks.equal_parts
     }
