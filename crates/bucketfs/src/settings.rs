@@ -36,7 +36,7 @@ pub struct BucketFsSettings {
     /// Size of the first parts of multipart uploads (at least 5 MiB on S3); files above it are uploaded in parts while
     /// written. From 8 MiB on, parts grow so that the largest object (5 TiB) fits in 10,000.
     pub part_size: u64,
-    /// Memory for data on its way in both directions.
+    /// Memory for data on its way, half of it in each direction.
     pub memory_budget: u64,
     /// Uploads and downloads at once in the background; what a program waits for is never held up by this.
     pub transfers: usize,
@@ -65,7 +65,7 @@ impl Default for BucketFsSettings {
             directory_mode: 0o755,
             metadata_age: Duration::from_secs(1),
             part_size: 8 << 20,
-            memory_budget: 128 << 20,
+            memory_budget: 64 << 20,
             transfers: 8,
             metadata_requests: 64,
             equal_parts: false,
