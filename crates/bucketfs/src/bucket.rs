@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::metadata::Stored;
 use crate::names::Names;
 use crate::node::Node;
+use crate::write::abort_orphans;
 use crate::{BucketFsSettings, Clock, Error, SystemClock};
 
 /// A bucket as a filesystem: implements [`sandkeep_vfs::FileSystem`].
@@ -48,6 +49,9 @@ impl BucketFs {
             Some(object) => Some(store.head(&object.key, Conditions::default()).await?),
             None => None,
         };
+        if let Some(directory) = settings.uploads_directory.clone().filter(|_| !settings.read_only) {
+            tokio::spawn(abort_orphans(Arc::clone(&store), directory));
+        }
         let root = root(&settings, clock.as_ref(), marker);
         Ok(Self { core: Arc::new(Core::new(store, settings, clock, root)) })
     }

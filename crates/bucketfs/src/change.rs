@@ -17,8 +17,17 @@ const USER_NAMESPACE: &[u8] = b"user.";
 /// Longest name of an extended attribute, see xattr(7).
 const MAX_XATTR_NAME: usize = 255;
 
-/// fallocate(2): do not change the size.
+/// `FALLOC_FL_KEEP_SIZE` of fallocate(2).
 const KEEP_SIZE: i32 = 1;
+
+/// `FALLOC_FL_PUNCH_HOLE`, which comes only with KEEP_SIZE.
+const PUNCH_HOLE: i32 = 2 | KEEP_SIZE;
+
+/// `FALLOC_FL_ZERO_RANGE`.
+const ZERO_RANGE: i32 = 0x10;
+
+/// Both.
+const ZERO_RANGE_KEEPING_SIZE: i32 = ZERO_RANGE | KEEP_SIZE;
 
 impl Core {
     pub(crate) async fn set_attributes(
@@ -189,7 +198,7 @@ impl Core {
         .await
     }
 
-    /// Makes room: S3 reserves nothing, so only the size can change.
+    /// Makes room, of which S3 reserves none, so that only the size can change; or makes zeros.
     pub(crate) async fn allocate(
         self: &Arc<Self>,
         inode: Inode,
@@ -199,13 +208,16 @@ impl Core {
     ) -> Result<()> {
         self.expect_writable()?;
         let end = offset.checked_add(length).ok_or(Errno::EFBIG)?;
+        let node = self.node(inode)?;
+        let _turn = node.turn().await;
+        let size = node.state().file.size();
+        if matches!(mode, 0 | ZERO_RANGE) && end > size {
+            self.resize(&node, end).await?;
+        }
         match mode {
-            KEEP_SIZE => Ok(()),
-            0 => {
-                let node = self.node(inode)?;
-                let _turn = node.turn().await;
-                let size = node.state().file.size();
-                if end > size { self.resize(&node, end).await } else { Ok(()) }
+            0 | KEEP_SIZE => Ok(()),
+            PUNCH_HOLE | ZERO_RANGE | ZERO_RANGE_KEEPING_SIZE => {
+                self.zero(&node, offset..end.min(size)).await
             }
             _ => Err(Errno::EOPNOTSUPP),
         }

@@ -22,6 +22,7 @@ use crate::metadata::Defaults;
 use crate::names::Names;
 use crate::node::Node;
 use crate::read::ReadBudget;
+use crate::write::UploadJournal;
 
 /// Unit of the memory budget's permits.
 pub(crate) const MEMORY_UNIT: u64 = 1024;
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) transfers: Arc<Semaphore>,
     /// Memory for parts on their way to the bucket, in [`MEMORY_UNIT`]s.
     pub(crate) upload_memory: Arc<Semaphore>,
+    /// Notes uploads for whoever mounts after this process was killed.
+    pub(crate) journal: Option<Arc<UploadJournal>>,
     /// Memory for what was read ahead.
     pub(crate) read_budget: ReadBudget,
     /// Memory for listings.
@@ -75,8 +78,11 @@ impl Core {
     ) -> Self {
         // Half for each direction, so that readers who went away cannot keep writers waiting.
         let half = settings.memory_budget / 2;
+        let journal =
+            settings.uploads_directory.clone().map(|path| UploadJournal::new(path, store.location()));
         Self {
             store,
+            journal,
             defaults: settings.defaults(),
             opened: clock.now().into(),
             names: Names::new(&settings.prefix),

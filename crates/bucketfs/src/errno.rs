@@ -18,11 +18,15 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::TooLarge => Errno::EFBIG,
         Error::NoSpace | Error::Server { status: 507, .. } => Errno::ENOSPC,
         Error::Unsupported { .. } | Error::Server { status: 501, .. } => Errno::EOPNOTSUPP,
+        Error::Server { status: 400, code, .. } if UNFIT_KEY.contains(&code.as_str()) => Errno::EILSEQ,
         Error::Unreachable { .. } => Errno::ETIMEDOUT,
         Error::NoSuchBucket { .. } | Error::WrongRegion { .. } => Errno::ENODEV,
         _ => Errno::EIO,
     }
 }
+
+/// What servers call keys that they do not take.
+const UNFIT_KEY: [&str; 3] = ["InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"];
 
 /// Logs a store error that a program will only see as a number, and returns that number.
 pub(crate) fn failed(action: &'static str, key: &ObjectKey, error: &Error) -> Errno {

@@ -18,6 +18,13 @@ use crate::node::{Node, Version};
 /// Absent names that are remembered in a directory, for as many threads that make files in it.
 const MAX_VACANT: usize = 256;
 
+/// What to expect at a name.
+#[derive(Clone, Copy, Debug)]
+enum Guess {
+    Absent,
+    Anything,
+}
+
 /// What the bucket has at a path.
 enum Found {
     Nothing,
@@ -39,8 +46,14 @@ impl Core {
             Some((child, fetched)) => self.listed_child(parent.inode, name, child, fetched).await,
             // A name that no listing has may have come since, through another mount of this very host: what others
             // closed is there for whoever asks.
-            None => self.find(parent.inode, name).await,
+            None => self.find(parent.inode, name, self.guess(parent, name)).await,
         }
+    }
+
+    fn guess(&self, parent: &Node, name: &[u8]) -> Guess {
+        let listed =
+            parent.state().directory.listing.as_ref().map(|listing| listing.children.contains_key(name));
+        if listed == Some(false) { Guess::Absent } else { Guess::Anything }
     }
 
     /// The node at a name that is to be made or replaced. The kernel looks such a name up the moment before, and is
@@ -89,7 +102,7 @@ impl Core {
                 };
                 self.place_directory(parent, name, marker, asked).map(Some)
             }
-            Child::Local(_) => self.find(parent, name).await,
+            Child::Local(_) => self.find(parent, name, Guess::Anything).await,
         }
     }
 
@@ -113,13 +126,17 @@ impl Core {
     }
 
     /// Asks the bucket what is at a name.
-    async fn find(&self, parent: Inode, name: &[u8]) -> Result<Option<Arc<Node>>> {
+    async fn find(&self, parent: Inode, name: &[u8], guess: Guess) -> Result<Option<Arc<Node>>> {
         let path = self.child_path(parent, name)?;
         let asked = self.clock.monotonic();
-        match self.ask(&path).await? {
+        let found = match guess {
+            Guess::Absent => self.ask_whether_absent(&path).await?,
+            Guess::Anything => self.ask(&path).await?,
+        };
+        match found {
             // The directory was moved while the bucket was asked.
             Found::Nothing if self.child_path(parent, name)? != path => {
-                Box::pin(self.find(parent, name)).await
+                Box::pin(self.find(parent, name, guess)).await
             }
             Found::Nothing => Ok(None),
             Found::Directory(marker) => self.place_directory(parent, name, marker, asked).map(Some),
@@ -127,6 +144,19 @@ impl Core {
                 let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
                 self.place_object(parent, name, stored, version(&info), asked).map(Some)
             }
+        }
+    }
+
+    /// One question where there probably is nothing: no key starts with the name. More where some does.
+    async fn ask_whether_absent(&self, path: &[u8]) -> Result<Found> {
+        let key = self.names.object(path)?;
+        let below = self.names.below(path);
+        match self.first_below(key.as_bytes(), 1).await?.into_iter().next() {
+            None => Ok(Found::Nothing),
+            Some(first) if first.key.as_bytes().starts_with(&below) => {
+                Ok(Found::Directory(self.marker_of(&below, first).await?))
+            }
+            Some(_) => self.ask(path).await,
         }
     }
 

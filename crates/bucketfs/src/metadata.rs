@@ -85,7 +85,7 @@ impl Stored {
         defaults: &Defaults,
     ) -> Self {
         let user = &mut metadata.user;
-        let mode = take_number(user, "mode").and_then(|mode| u32::try_from(mode).ok());
+        let mode = take_mode(user);
         let uid = take_number(user, "uid").and_then(|id| u32::try_from(id).ok()).unwrap_or(defaults.uid);
         let gid = take_number(user, "gid").and_then(|id| u32::try_from(id).ok()).unwrap_or(defaults.gid);
         let modified = take_time(user, "mtime").unwrap_or_else(|| last_modified.into());
@@ -128,6 +128,19 @@ fn kind(mode: Option<u32>, directory: bool) -> FileKind {
         None | Some(FileKind::Directory) => FileKind::File,
         Some(kind) => kind,
     }
+}
+
+/// s3fs writes modes in decimal, rclone in octal: one of the two has a type that exists, or no type.
+fn take_mode(user: &mut BTreeMap<String, String>) -> Option<u32> {
+    let text = user.get("mode")?.trim();
+    let read = |radix| u32::from_str_radix(text, radix).ok().filter(|mode| is_mode(*mode));
+    let mode = read(10).or_else(|| read(8))?;
+    user.remove("mode");
+    Some(mode)
+}
+
+fn is_mode(mode: u32) -> bool {
+    mode <= 0o7777 || (mode <= 0o177_777 && FileKind::from_mode(mode).is_some())
 }
 
 fn take_number(user: &mut BTreeMap<String, String>, name: &str) -> Option<i64> {
@@ -218,6 +231,15 @@ mod tests {
     fn what_cannot_be_read_is_kept() {
         let stored = decode(&[("mtime", "yesterday"), ("xattr", "{")]);
         assert_eq!(stored.foreign, metadata(&[("mtime", "yesterday"), ("xattr", "{")]));
+    }
+
+    #[test]
+    fn modes_are_understood_in_decimal_and_in_octal() {
+        for (text, permissions) in [("33188", 0o644), ("100640", 0o640), ("420", 0o644), ("0", 0)] {
+            assert_eq!(decode(&[("mode", text)]).permissions, permissions, "{text}");
+        }
+        let kept = decode(&[("mode", "drwx")]);
+        assert_eq!((kept.permissions, kept.foreign), (0o644, metadata(&[("mode", "drwx")])));
     }
 
     #[test]

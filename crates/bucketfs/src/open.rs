@@ -13,6 +13,7 @@ use crate::listing::Child;
 use crate::metadata::Stored;
 use crate::names;
 use crate::node::{Failure, Node, Version};
+use crate::write::Draft;
 
 /// Set-group-id bit of a directory: what is made in it has its group, see inode(7).
 const SET_GROUP_ID: u32 = 0o2000;
@@ -203,8 +204,23 @@ impl Core {
         self.grid().parts_fit(end)?;
         self.expect_changeable(&draft, &(offset..end))?;
         draft.write(offset, data).await?;
-        self.modified(&node);
-        let sent = self.stream_on(&node, &draft, &(offset..end)).await;
+        self.written(&node, &draft, offset..end).await
+    }
+
+    /// Makes a range within a file zeros. Called with the node's turn.
+    pub(crate) async fn zero(self: &Arc<Self>, node: &Node, range: Range<u64>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let draft = self.draft(node);
+        self.expect_changeable(&draft, &range)?;
+        draft.zero(range.clone()).await?;
+        self.written(node, &draft, range).await
+    }
+
+    async fn written(self: &Arc<Self>, node: &Node, draft: &Arc<Draft>, range: Range<u64>) -> Result<()> {
+        self.modified(node);
+        let sent = self.stream_on(node, draft, &range).await;
         if let Err(errno) = sent {
             node.state().file.failure = Some(Failure::Writing(errno));
         }

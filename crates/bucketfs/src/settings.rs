@@ -33,18 +33,23 @@ pub struct BucketFsSettings {
     pub directory_mode: u32,
     /// How long metadata may be stale towards changes by others.
     pub metadata_age: Duration,
-    /// Part size of multipart uploads (at least 5 MiB on S3); files above it are uploaded in parts while written.
+    /// Size of the first parts of multipart uploads (at least 5 MiB on S3); files above it are uploaded in parts while
+    /// written. From 8 MiB on, parts grow so that the largest object (5 TiB) fits in 10,000.
     pub part_size: u64,
-    /// Memory for data on its way in both directions.
+    /// Memory for data on its way, half of it in each direction.
     pub memory_budget: u64,
     /// Uploads and downloads at once in the background; what a program waits for is never held up by this.
     pub transfers: usize,
     /// HEAD, LIST, COPY and DELETE requests at once.
     pub metadata_requests: usize,
-    /// All parts of an upload but the last must have the same size (R2).
+    /// All parts of an upload but the last must have the same size, 16 MiB at least: files end at 10,000 of them. Also
+    /// without this where the store says so (R2).
     pub equal_parts: bool,
     /// Where written data wait in unlinked files; none: the system's temporary directory.
     pub spool_directory: Option<PathBuf>,
+    /// Where this host's mounts note their multipart uploads, so that the next mount of a bucket aborts what a killed
+    /// one has left; none: nowhere. One directory for all mounts.
+    pub uploads_directory: Option<PathBuf>,
     /// Most that one file being written keeps there. Of larger files, parts uploaded long ago are let go: they cannot
     /// be read back or changed before `close`.
     pub spool_limit: u64,
@@ -60,11 +65,12 @@ impl Default for BucketFsSettings {
             directory_mode: 0o755,
             metadata_age: Duration::from_secs(1),
             part_size: 8 << 20,
-            memory_budget: 128 << 20,
+            memory_budget: 64 << 20,
             transfers: 8,
             metadata_requests: 64,
             equal_parts: false,
             spool_directory: None,
+            uploads_directory: None,
             spool_limit: 4 << 30,
         }
     }

@@ -21,6 +21,16 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     /// The bucket's name.
     fn bucket_name(&self) -> &BucketName;
 
+    /// Tells this bucket from others of its name on other servers.
+    fn location(&self) -> String {
+        self.bucket_name().as_str().to_owned()
+    }
+
+    /// Whether all parts of an upload but the last must have the same size (R2).
+    fn wants_equal_parts(&self) -> bool {
+        false
+    }
+
     /// Size, ETag, time and metadata of an object.
     async fn head(&self, key: &ObjectKey, conditions: Conditions) -> Result<ObjectInfo>;
 

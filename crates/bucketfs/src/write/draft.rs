@@ -78,6 +78,13 @@ impl Draft {
         Ok(())
     }
 
+    /// Takes in zeros.
+    pub(crate) async fn zero(&self, range: Range<u64>) -> Result<()> {
+        self.spool.zero(range.clone()).await.map_err(|error| spool_failed(&error))?;
+        self.shape().written(range);
+        Ok(())
+    }
+
     /// Takes in what the bucket has, so that it is not needed any more.
     pub(crate) async fn keep(&self, offset: u64, data: Bytes) -> Result<()> {
         let range = offset..offset + data.len() as u64;

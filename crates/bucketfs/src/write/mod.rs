@@ -3,10 +3,12 @@
 
 mod assemble;
 mod draft;
+mod journal;
 mod parts;
 mod publish;
 mod spool;
 mod stream;
 
 pub(crate) use draft::Draft;
+pub(crate) use journal::{UploadJournal, abort_orphans};
 pub(crate) use stream::Streaming;

@@ -12,10 +12,17 @@ use crate::write::draft::Shape;
 pub(crate) const MAX_PARTS: usize = 10_000;
 
 /// After so many parts their size doubles, where the provider lets it.
-const PARTS_OF_A_SIZE: u64 = 1000;
+const PARTS_OF_A_SIZE: u64 = 700;
 
-/// Parts are sent from memory, so they stop growing here.
-const MAX_PART_SIZE: u64 = 64 << 20;
+/// Parts stop growing here: from 8 MiB on, 10,000 of them hold the largest object.
+const MAX_PART_SIZE: u64 = 1 << 30;
+
+/// Largest object.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+const MAX_OBJECT_SIZE: u64 = 5 << 40;
+
+/// Smallest part where all must be equal: R2 takes 10,000 parts too, and smaller ones end large files early.
+const MIN_EQUAL_PART: u64 = 16 << 20;
 
 /// Most that one part copies on the server: S3 takes 5 GiB, but smaller ones run side by side.
 const MAX_COPY: u64 = 512 << 20;
@@ -39,6 +46,21 @@ pub(crate) struct PlannedPart {
 }
 
 impl Grid {
+    /// Parts that grow from `part_size` on.
+    pub(crate) fn growing(part_size: u64) -> Self {
+        Self { part_size, equal: false }
+    }
+
+    /// Parts of one size, and not a small one.
+    pub(crate) fn equal(part_size: u64) -> Self {
+        Self { part_size: part_size.max(MIN_EQUAL_PART), equal: true }
+    }
+
+    /// Largest file.
+    fn max_size(self) -> u64 {
+        self.part(MAX_PARTS - 1).end.min(MAX_OBJECT_SIZE)
+    }
+
     /// The bytes of the part at `index`, from 0 on.
     pub(crate) fn part(self, index: usize) -> Range<u64> {
         let (mut start, mut size, mut left) = (0, self.part_size, index as u64);
@@ -53,15 +75,14 @@ impl Grid {
 
     /// The parts of a file of `size` bytes; EFBIG if it takes too many.
     pub(crate) fn parts(self, size: u64) -> Result<Vec<Range<u64>>> {
-        let ranges =
-            (0..).map(|index| self.part(index)).take_while(|range| range.start < size).take(MAX_PARTS + 1);
-        let parts: Vec<Range<u64>> = ranges.map(|range| range.start..range.end.min(size)).collect();
-        if parts.len() > MAX_PARTS { Err(Errno::EFBIG) } else { Ok(parts) }
+        self.parts_fit(size)?;
+        let ranges = (0..).map(|index| self.part(index)).take_while(|range| range.start < size);
+        Ok(ranges.map(|range| range.start..range.end.min(size)).collect())
     }
 
-    /// EFBIG if a file of `size` bytes takes too many parts.
+    /// EFBIG if a file of `size` bytes takes too many parts or is larger than an object can be.
     pub(crate) fn parts_fit(self, size: u64) -> Result<()> {
-        if size > self.part(MAX_PARTS - 1).end { Err(Errno::EFBIG) } else { Ok(()) }
+        if size > self.max_size() { Err(Errno::EFBIG) } else { Ok(()) }
     }
 
     /// The parts of a draft; neighbours that are copied are one part where the provider lets them.
@@ -92,14 +113,22 @@ mod tests {
 
     #[test]
     fn parts_grow_only_where_they_may() {
-        let growing = Grid { part_size: 8 * MIB, equal: false };
-        assert_eq!(growing.part(999).end, 8000 * MIB);
-        assert_eq!(growing.part(1000), 8000 * MIB..8016 * MIB);
+        let growing = Grid::growing(8 * MIB);
+        assert_eq!(growing.part(699).end, 5600 * MIB);
+        assert_eq!(growing.part(700), 5600 * MIB..5616 * MIB);
         assert_eq!(growing.part(9999).end - growing.part(9999).start, MAX_PART_SIZE);
-        assert!(growing.parts(400 << 30).is_ok());
-        let equal = Grid { part_size: 16 * MIB, equal: true };
+        let equal = Grid::equal(8 * MIB);
         assert_eq!(equal.part(9999).end, 160_000 * MIB);
         assert_eq!(equal.parts(160_001 * MIB), Err(Errno::EFBIG));
+    }
+
+    #[test]
+    fn the_largest_object_fits_ten_thousand_parts() {
+        for part_size in [8 * MIB, 16 * MIB, 100 * MIB] {
+            let parts = Grid::growing(part_size).parts(MAX_OBJECT_SIZE).unwrap();
+            assert!(parts.len() <= MAX_PARTS, "{} parts", parts.len());
+            assert_eq!(Grid::growing(part_size).parts_fit(MAX_OBJECT_SIZE + 1), Err(Errno::EFBIG));
+        }
     }
 
     #[test]

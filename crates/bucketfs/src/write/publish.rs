@@ -185,7 +185,7 @@ impl Core {
         upload: &Upload,
         number: u32,
         part: PlannedPart,
-        draft: &Draft,
+        draft: &Arc<Draft>,
         base: Option<&Base>,
     ) -> Result<CompletedPart> {
         if let Some(base) = base.filter(|_| part.copy)
@@ -193,9 +193,7 @@ impl Core {
         {
             return Ok(CompletedPart { number, etag });
         }
-        let length = part.range.end - part.range.start;
-        let bytes = async { self.draft_bytes(draft, base, part.range.clone()).await.map(joined) };
-        let etag = self.send_part(upload, number, length, bytes).await?;
+        let etag = self.send_part(upload, number, draft, base, part.range).await?;
         Ok(CompletedPart { number, etag })
     }
 

@@ -57,13 +57,30 @@ impl Spool {
         .await
     }
 
+    /// Makes a range zeros, without writing them. Only one caller at a time.
+    pub(crate) async fn zero(&self, range: Range<u64>) -> io::Result<()> {
+        if let Place::Memory(bytes) = &mut *self.place()
+            && range.end <= MEMORY_LIMIT
+        {
+            bytes.resize(bytes.len().max(range.end as usize), 0);
+            bytes[range.start as usize..range.end as usize].fill(0);
+            return Ok(());
+        }
+        let file = self.file().await?;
+        self.blocking(move || {
+            let length = file.metadata()?.len();
+            if length < range.end {
+                file.set_len(range.end)?;
+            }
+            punch(&file, range)
+        })
+        .await
+    }
+
     /// Gives the space of a range back.
     pub(crate) async fn punch(&self, range: Range<u64>) -> io::Result<()> {
         let Place::File(file) = &*self.place() else { return Ok(()) };
-        let file = Arc::clone(file);
-        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        rustix::fs::fallocate(&file, flags, range.start, range.end - range.start)?;
-        Ok(())
+        punch(file, range)
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
@@ -107,6 +124,11 @@ impl Spool {
     ) -> io::Result<T> {
         self.runtime.spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
+}
+
+fn punch(file: &File, range: Range<u64>) -> io::Result<()> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(rustix::fs::fallocate(file, flags, range.start, range.end - range.start)?)
 }
 
 fn slice(bytes: &[u8], range: &Range<u64>) -> Bytes {

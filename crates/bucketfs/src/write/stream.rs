@@ -3,26 +3,43 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use sandkeep_objects::{Body, CompletedPart, CreateUpload, ETag, ObjectKey, ObjectStore, Upload};
+use sandkeep_objects::{Body, CompletedPart, CreateUpload, ETag, Error, ObjectKey, ObjectStore, Upload};
 use sandkeep_vfs::Errno;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::core::{Core, memory_units};
-use crate::errno::{Result, failed, spool_failed};
+use crate::errno::{Result, failed};
 use crate::metadata::Stored;
 use crate::node::Node;
-use crate::write::assemble::joined;
+use crate::write::assemble::{Base, joined};
 use crate::write::draft::Draft;
+use crate::write::journal::UploadJournal;
 use crate::write::parts::{Grid, MAX_PARTS};
+
+/// Larger parts are read from the spool while they are sent.
+const MAX_BUFFERED_PART: u64 = 16 << 20;
+
+/// Step in which they are read.
+const STREAM_STEP: u64 = 1 << 20;
+
+/// What one of them claims: the step being sent, the next, and what the connection holds.
+const STREAM_MEMORY: u64 = 4 << 20;
+
+/// How often one of them is sent before its failure is final.
+const STREAM_ATTEMPTS: u32 = 4;
+
+/// Pause after the first failure; grows with each.
+const STREAM_PAUSE: Duration = Duration::from_millis(250);
 
 /// A multipart upload that is aborted unless it is completed.
 pub(crate) struct PendingUpload {
     pub(crate) upload: Upload,
     store: Arc<dyn ObjectStore>,
+    journal: Option<Arc<UploadJournal>>,
     runtime: Handle,
     completed: bool,
 }
@@ -38,10 +55,13 @@ impl Drop for PendingUpload {
         if self.completed {
             return;
         }
-        let (store, upload) = (Arc::clone(&self.store), self.upload.clone());
+        let (store, upload, journal) = (Arc::clone(&self.store), self.upload.clone(), self.journal.clone());
         self.runtime.spawn(async move {
-            if let Err(error) = store.abort_upload(&upload).await {
-                tracing::warn!(key = %upload.key.display(), %error, "an upload could not be aborted");
+            match store.abort_upload(&upload).await {
+                Ok(()) => journal.iter().for_each(|journal| journal.ended(&upload)),
+                Err(error) => {
+                    tracing::warn!(key = %upload.key.display(), %error, "an upload could not be aborted");
+                }
             }
         });
     }
@@ -51,6 +71,7 @@ impl PendingUpload {
     /// Nothing is left to abort.
     pub(crate) fn completed(&mut self) {
         self.completed = true;
+        self.journal.iter().for_each(|journal| journal.ended(&self.upload));
     }
 }
 
@@ -75,7 +96,10 @@ struct StreamPart {
 impl Core {
     /// How this mount cuts files.
     pub(crate) fn grid(&self) -> Grid {
-        Grid { part_size: self.settings.part_size, equal: self.settings.equal_parts }
+        match self.settings.equal_parts || self.store.wants_equal_parts() {
+            true => Grid::equal(self.settings.part_size),
+            false => Grid::growing(self.settings.part_size),
+        }
     }
 
     /// Begins a multipart upload.
@@ -88,27 +112,79 @@ impl Core {
         let key = request.key.clone();
         let upload =
             self.store.create_upload(request).await.map_err(|error| failed("create_upload", &key, &error))?;
+        self.journal.iter().for_each(|journal| journal.begun(&upload));
         Ok(PendingUpload {
             upload,
             store: Arc::clone(&self.store),
+            journal: self.journal.clone(),
             runtime: self.runtime.clone(),
             completed: false,
         })
     }
 
-    /// Sends one part; waits for memory and for its turn among the transfers.
+    /// Sends one part of a draft; waits for memory and for its turn among the transfers.
     pub(crate) async fn send_part(
-        &self,
+        self: &Arc<Self>,
         upload: &Upload,
         number: u32,
-        length: u64,
-        bytes: impl Future<Output = Result<Bytes>>,
+        draft: &Arc<Draft>,
+        base: Option<&Base>,
+        range: Range<u64>,
     ) -> Result<ETag> {
         let _transfer = self.transfers.acquire().await.map_err(|_| Errno::EIO)?;
-        let _memory = self.claim_upload_memory(length).await?;
-        let body = Body::Bytes(bytes.await?);
-        let sent = self.store.upload_part(upload, number, body).await;
+        let length = range.end - range.start;
+        let sent = if length <= MAX_BUFFERED_PART {
+            let _memory = self.claim_upload_memory(length).await?;
+            let bytes = joined(self.draft_bytes(draft, base, range).await?);
+            self.store.upload_part(upload, number, Body::Bytes(bytes)).await
+        } else {
+            let _memory = self.claim_upload_memory(STREAM_MEMORY).await?;
+            self.stream_part(upload, number, draft, base, range).await
+        };
         sent.map_err(|error| failed("upload_part", &upload.key, &error))
+    }
+
+    /// Sends a part that is too large for memory. The store cannot send such a body again, so this does.
+    async fn stream_part(
+        self: &Arc<Self>,
+        upload: &Upload,
+        number: u32,
+        draft: &Arc<Draft>,
+        base: Option<&Base>,
+        range: Range<u64>,
+    ) -> sandkeep_objects::Result<ETag> {
+        let mut attempt = 1;
+        loop {
+            let length = range.end - range.start;
+            let stream = self.draft_stream(Arc::clone(draft), base.cloned(), range.clone());
+            match self.store.upload_part(upload, number, Body::Stream { length, stream }).await {
+                Err(error) if attempt < STREAM_ATTEMPTS && is_passing(&error) => {
+                    tracing::debug!(%error, attempt, number, "a part is sent again");
+                    tokio::time::sleep(STREAM_PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn draft_stream(
+        self: &Arc<Self>,
+        draft: Arc<Draft>,
+        base: Option<Base>,
+        range: Range<u64>,
+    ) -> sandkeep_objects::ByteStream {
+        let core = Arc::clone(self);
+        let starts = (range.start..range.end).step_by(STREAM_STEP as usize);
+        let steps = starts.map(move |start| start..range.end.min(start + STREAM_STEP));
+        let bytes = stream::iter(steps).then(move |step| {
+            let (core, draft, base) = (Arc::clone(&core), Arc::clone(&draft), base.clone());
+            async move {
+                let bytes = core.draft_bytes(&draft, base.as_ref(), step).await.map(joined);
+                bytes.map_err(|errno| Error::Corrupt { what: format!("what was written is lost ({errno})") })
+            }
+        });
+        bytes.boxed()
     }
 
     /// Waits for memory for an upload.
@@ -141,7 +217,7 @@ impl Core {
         streaming.outdate(written);
         let ready = draft.shape().ready();
         let started = streaming.start_parts(self, draft, ready);
-        let held_up = streaming.hold_up(self.settings.transfers.max(1)).await;
+        let held_up = streaming.hold_up(self.settings.transfers.max(1), self.settings.spool_limit / 2).await;
         streaming.let_go(draft, self.settings.spool_limit).await;
         node.state().file.streaming = Some(streaming);
         started.and(held_up)
@@ -194,21 +270,25 @@ impl Streaming {
                 return Err(Errno::EFBIG);
             }
             let number = self.parts.len() as u32 + 1;
-            let sent = send_from_spool(
-                Arc::clone(core),
-                Arc::clone(draft),
-                self.pending.upload.clone(),
-                number,
-                range.clone(),
-            );
-            let task = Some(core.runtime.spawn(sent));
+            let (core, draft) = (Arc::clone(core), Arc::clone(draft));
+            let (upload, sent) = (self.pending.upload.clone(), range.clone());
+            let runtime = core.runtime.clone();
+            let send = async move { core.send_part(&upload, number, &draft, None, sent).await };
+            let task = Some(runtime.spawn(send));
             self.parts.push(StreamPart { range, task, etag: None, stale: false });
         }
     }
 
-    /// Waits while more than `limit` parts are on their way, so that a writer is not faster than the network.
-    async fn hold_up(&mut self, limit: usize) -> Result<()> {
-        while self.parts.iter().filter(|part| part.under_way()).count() > limit {
+    /// Waits while more than `limit` parts, or more than one and so many bytes, are on their way: a writer is not to be
+    /// faster than the network.
+    async fn hold_up(&mut self, limit: usize, bytes: u64) -> Result<()> {
+        let too_much = |parts: &[StreamPart]| {
+            let lengths =
+                parts.iter().filter(|part| part.under_way()).map(|part| part.range.end - part.range.start);
+            let (count, total) = lengths.fold((0, 0), |(count, total), length| (count + 1, total + length));
+            count > limit || (count > 1 && total > bytes)
+        };
+        while too_much(&self.parts) {
             let Some(part) = self.parts.iter_mut().find(|part| part.task.is_some()) else { break };
             part.finish().await?;
         }
@@ -268,9 +348,8 @@ impl Streaming {
         index: usize,
         range: Range<u64>,
     ) -> Result<(usize, ETag)> {
-        let bytes = async { core.draft_bytes(draft, None, range.clone()).await.map(joined) };
         let number = index as u32 + 1;
-        let etag = core.send_part(&self.pending.upload, number, range.end - range.start, bytes).await?;
+        let etag = core.send_part(&self.pending.upload, number, draft, None, range).await?;
         Ok((index, etag))
     }
 }
@@ -317,14 +396,7 @@ impl Draft {
     }
 }
 
-async fn send_from_spool(
-    core: Arc<Core>,
-    draft: Arc<Draft>,
-    upload: Upload,
-    number: u32,
-    range: Range<u64>,
-) -> Result<ETag> {
-    let length = range.end - range.start;
-    let bytes = async { draft.spool.read(range).await.map_err(|error| spool_failed(&error)) };
-    core.send_part(&upload, number, length, bytes).await
+/// Whether a failure may pass by itself.
+fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. } | Error::Server { status: 500..=599, .. })
 }

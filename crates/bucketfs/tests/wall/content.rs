@@ -74,6 +74,41 @@ fn holes_are_zeros_in_the_bucket() {
     assert!(world.get("file").unwrap() == [vec![0; 3 * MIB], b"end".to_vec()].concat());
 }
 
+#[test]
+fn punched_and_zeroed_ranges_are_zeros_in_the_bucket() {
+    use rustix::fs::{FallocateFlags, fallocate};
+    const KIB: usize = 1 << 10;
+    for length in [40 * KIB, 5 * MIB] {
+        let world = World::new();
+        let mut content = noise(length, 1);
+        world.put("file", content.clone());
+        let mount = world.mount();
+        let file = OpenOptions::new().read(true).write(true).open(mount.path("file")).unwrap();
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&file, punch, 10, 20 * KIB as u64).unwrap();
+        fallocate(&file, punch, length as u64 - 5, 100).unwrap();
+        fallocate(&file, FallocateFlags::ZERO_RANGE, length as u64 - 9, 100).unwrap();
+        content[10..10 + 20 * KIB].fill(0);
+        content[length - 9..].fill(0);
+        content.resize(length + 91, 0);
+        let mut read = vec![0; content.len()];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert!(read == content);
+        drop(file);
+        assert!(world.get("file").unwrap() == content);
+    }
+}
+
+#[test]
+fn a_name_that_the_store_does_not_take_is_no_legal_sequence() {
+    let world = World::new();
+    let mount = world.mount();
+    let message = "Couldn't parse the specified URI.".to_owned();
+    world.store.fail(Action::Put, Error::Server { status: 400, code: "InvalidURI".to_owned(), message });
+    let file = File::create(mount.path("odd")).unwrap();
+    assert_eq!(errno(file.sync_all()), Errno::EILSEQ);
+}
+
 fn published_metadata() -> ObjectMetadata {
     ObjectMetadata {
         content_type: Some("text/x-odd".to_owned()),

@@ -5,6 +5,7 @@ mod conformance;
 mod content;
 mod foreign;
 mod model;
+mod peers;
 mod programs;
 mod publishing;
 mod requests;

@@ -20,7 +20,7 @@ fn check(needed: &[&str], script: &str) {
     world.await_no_uploads();
 }
 
-fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|path| Path::new(&path).join(program).is_file())
 }

@@ -212,6 +212,54 @@ fn a_large_file_streams_with_bounded_memory() {
     assert!(world.get("large").unwrap() == content);
 }
 
+/// Parts of later stages of a very large file do not fit in memory.
+#[test]
+fn parts_larger_than_memory_are_read_from_the_spool_while_they_are_sent() {
+    let world = World::new();
+    let settings = sandkeep_bucketfs::BucketFsSettings {
+        part_size: 20 << 20,
+        memory_budget: 16 << 20,
+        ..sandkeep_bucketfs::BucketFsSettings::default()
+    };
+    let mount = world.mount_with(settings);
+    let mut failures = 2;
+    world.store.script(move |call| match call.action == Action::UploadPart && failures > 0 {
+        true => {
+            failures -= 1;
+            Verdict::Fail(server(503))
+        }
+        false => Verdict::Pass,
+    });
+    let mut content = noise(50 * MIB, 9);
+    fs::write(mount.path("large"), &content).unwrap();
+    assert!(world.get("large").unwrap() == content);
+    let file = File::options().write(true).open(mount.path("large")).unwrap();
+    rustix::io::pwrite(&file, b"changed", 21 * MIB as u64).unwrap();
+    drop(file);
+    content[21 * MIB..21 * MIB + 7].copy_from_slice(b"changed");
+    assert!(world.get("large").unwrap() == content);
+}
+
+#[test]
+fn a_file_ends_where_an_object_does() {
+    let world = World::new();
+    let mount = world.mount_with(sandkeep_bucketfs::BucketFsSettings::default());
+    let file = File::create(mount.path("file")).unwrap();
+    file.set_len(5 << 40).unwrap();
+    assert_eq!(errno(file.set_len((5 << 40) + 1)), Errno::EFBIG);
+    file.set_len(0).unwrap();
+    drop(file);
+    let equal = sandkeep_bucketfs::BucketFsSettings {
+        equal_parts: true,
+        ..sandkeep_bucketfs::BucketFsSettings::default()
+    };
+    let mount = world.mount_with(equal);
+    let file = File::create(mount.path("file")).unwrap();
+    file.set_len(160_000 * MIB as u64).unwrap();
+    assert_eq!(errno(file.set_len(160_001 * MIB as u64)), Errno::EFBIG);
+    file.set_len(0).unwrap();
+}
+
 #[test]
 fn an_abandoned_mount_leaves_no_half_object() {
     let world = World::new();
@@ -226,4 +274,33 @@ fn an_abandoned_mount_leaves_no_half_object() {
     drop(file);
     assert_eq!(world.keys(), ["closed"]);
     assert_eq!(world.get("closed").unwrap(), b"whole");
+}
+
+#[test]
+fn uploads_of_a_dead_mount_are_aborted_by_the_next_and_those_of_the_living_are_not() {
+    let world = World::new();
+    let noted = tempfile::tempdir().unwrap();
+    let settings = || sandkeep_bucketfs::BucketFsSettings {
+        uploads_directory: Some(noted.path().to_owned()),
+        ..crate::world::settings()
+    };
+    let mount = world.mount_with(settings());
+    let mut file = File::create(mount.path("dead")).unwrap();
+    file.write_all(&noise(5 * MIB, 1)).unwrap();
+    world.store.script(|_| Verdict::Fail(unreachable()));
+    mount.abandon();
+    drop(file);
+    assert_eq!(world.uploads(), 1);
+    world.store.heal();
+    let living = world.mount_with(settings());
+    world.await_no_uploads();
+    let mut file = File::create(living.path("living")).unwrap();
+    file.write_all(&noise(5 * MIB, 2)).unwrap();
+    world.store.take_calls();
+    world.mount_with(settings()).close();
+    drop(file);
+    assert!(!world.store.take_actions().contains(&Action::AbortUpload));
+    assert!(world.get("living").unwrap() == noise(5 * MIB, 2));
+    living.close();
+    assert_eq!(fs::read_dir(noted.path()).unwrap().count(), 0);
 }

@@ -27,6 +27,7 @@ enum Turn {
 pub(crate) struct World {
     pub(crate) store: Arc<Faulty>,
     bucket: Arc<dyn ObjectStore>,
+    service: Arc<MemoryService>,
     runtime: Runtime,
     _turn: Turn,
 }
@@ -75,11 +76,16 @@ impl World {
     fn build(settings: MemorySettings, turn: Turn) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let service = MemoryService::with_settings(settings);
+        let service = Arc::new(MemoryService::with_settings(settings));
         let name: BucketName = "test-bucket".parse().unwrap();
         runtime.block_on(service.create_bucket(&name)).unwrap();
         let bucket = service.bucket(&name);
-        Self { store: Faulty::new(Arc::clone(&bucket)), bucket, runtime, _turn: turn }
+        Self { store: Faulty::new(Arc::clone(&bucket)), bucket, service, runtime, _turn: turn }
+    }
+
+    /// The bucket's account, for an endpoint of its own.
+    pub(crate) fn service(&self) -> Arc<dyn ObjectService> {
+        Arc::clone(&self.service) as _
     }
 
     pub(crate) fn open(&self, settings: BucketFsSettings) -> Arc<BucketFs> {

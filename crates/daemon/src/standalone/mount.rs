@@ -48,6 +48,8 @@ pub async fn mount_bucket(mount: HostMount, ready: impl FnOnce()) -> Result<(), 
         trusted: false,
         read_ahead_kib: READ_AHEAD_KIB,
     };
+    let uploads_directory = settings.uploads_directory.clone().or_else(uploads_directory);
+    let settings = BucketFsSettings { uploads_directory, ..settings };
     let bucket = Arc::new(BucketFs::open(worker::connect(store)?, settings).await?);
     let mounted = sandkeep_vfs::mount(&options).map_err(failed)?;
     let server = Server::start(FUSE_THREADS, tokio::runtime::Handle::current()).map_err(failed)?;
@@ -63,6 +65,19 @@ pub async fn mount_bucket(mount: HostMount, ready: impl FnOnce()) -> Result<(), 
         _ = interrupt.recv() => unmount(&directory).await?,
     }
     Ok(bucket.flush_all(FLUSH_DEADLINE).await?)
+}
+
+/// Where mounts of this user note their multipart uploads.
+/// <https://specifications.freedesktop.org/basedir-spec/latest/>
+fn uploads_directory() -> Option<PathBuf> {
+    let state = match rustix::process::geteuid().is_root() {
+        true => PathBuf::from("/var/lib"),
+        false => match std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()) {
+            Some(path) => PathBuf::from(path),
+            None => std::env::home_dir()?.join(".local/state"),
+        },
+    };
+    Some(state.join("sandkeep/uploads"))
 }
 
 /// As the mount table shows it.

@@ -96,6 +96,14 @@ impl ObjectStore for S3Bucket {
         &self.name
     }
 
+    fn location(&self) -> String {
+        format!("{}/{}", self.transport.origin(), self.name)
+    }
+
+    fn wants_equal_parts(&self) -> bool {
+        self.transport.quirks.equal_parts
+    }
+
     async fn head(&self, key: &ObjectKey, conditions: Conditions) -> Result<ObjectInfo> {
         let action = self.object(Method::HEAD, key).conditions("", &conditions)?;
         headers::object_info(&self.transport.headers(action).await?)

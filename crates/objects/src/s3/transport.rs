@@ -164,8 +164,13 @@ impl Transport {
         Try::Transient(self.unreachable(error))
     }
 
+    /// Scheme, host and port.
+    pub(super) fn origin(&self) -> String {
+        self.endpoint.origin().ascii_serialization()
+    }
+
     fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        let endpoint = self.endpoint.origin().ascii_serialization();
+        let endpoint = self.origin();
         Error::Unreachable { endpoint, source: Arc::new(source) }
     }
 
@@ -216,7 +221,7 @@ impl Transport {
 
     /// The body of an answer; fails if it pauses too long, and if it is shorter than `expected`.
     pub(super) fn stream(&self, body: Incoming, expected: Option<u64>) -> ByteStream {
-        let endpoint = self.endpoint.origin().ascii_serialization();
+        let endpoint = self.origin();
         let state = (body, 0_u64, endpoint);
         Box::pin(stream::try_unfold(state, move |(mut body, mut read, endpoint)| async move {
             loop {

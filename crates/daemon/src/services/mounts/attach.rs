@@ -33,6 +33,8 @@ const STANDING: [&str; 11] = [
     "/storage",
     "/opt",
 ];
+/// Where workers note their multipart uploads, below the data directory.
+const UPLOADS: &str = "uploads";
 /// The kernel reads ahead this much of what a program reads in sequence.
 const READ_AHEAD_KIB: u32 = 4096;
 
@@ -89,7 +91,9 @@ impl Services {
     ) -> Result<VolumeMount, ServiceError> {
         let bucket = target.store.bucket.clone();
         let endpoint = target.store.s3.endpoint.clone();
-        let volume = BucketVolume { store: target.store, settings: settings(live, plan) };
+        let uploads_directory = Some(self.settings.data.join(UPLOADS));
+        let settings = BucketFsSettings { uploads_directory, ..settings(live, plan) };
+        let volume = BucketVolume { store: target.store, settings };
         let options = MountOptions {
             source: plan.source(),
             subtype: "sandkeep".to_owned(),
