@@ -22,7 +22,7 @@ use crate::metadata::Defaults;
 use crate::names::Names;
 use crate::node::Node;
 use crate::read::ReadBudget;
-use crate::write::UploadJournal;
+use crate::write::{Buffers, UploadJournal};
 
 /// Unit of the memory budget's permits.
 pub(crate) const MEMORY_UNIT: u64 = 1024;
@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) transfers: Arc<Semaphore>,
     /// Memory for parts on their way to the bucket, in [`MEMORY_UNIT`]s.
     pub(crate) upload_memory: Arc<Semaphore>,
+    /// What parts are read into.
+    pub(crate) buffers: Arc<Buffers>,
     /// Notes uploads for whoever mounts after this process was killed.
     pub(crate) journal: Option<Arc<UploadJournal>>,
     /// Memory for what was read ahead.
@@ -83,6 +85,7 @@ impl Core {
         Self {
             store,
             journal,
+            buffers: Arc::default(),
             defaults: settings.defaults(),
             opened: clock.now().into(),
             names: Names::new(&settings.prefix),

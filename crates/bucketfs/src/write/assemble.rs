@@ -12,6 +12,7 @@ use crate::errno::{Result, spool_failed};
 use crate::node::Node;
 use crate::read::Reader;
 use crate::write::draft::{Draft, Source};
+use crate::write::spool::Spool;
 
 /// Zeros are handed out in pieces of one shared buffer.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -42,7 +43,8 @@ impl Core {
         let base = state.file.size();
         let draft = state.file.draft.get_or_insert_with(|| {
             let directory = self.settings.spool_directory.as_deref();
-            Arc::new(Draft::new(base, directory, self.runtime.clone()))
+            let spool = Spool::new(directory, self.runtime.clone(), Arc::clone(&self.buffers));
+            Arc::new(Draft::new(base, spool))
         });
         Arc::clone(draft)
     }

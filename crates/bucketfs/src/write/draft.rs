@@ -1,11 +1,9 @@
 //! The content of a file that differs, or may soon, from the bucket's.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 
 use crate::errno::{Result, spool_failed};
 use crate::ranges::RangeSet;
@@ -50,9 +48,9 @@ pub(crate) struct Shape {
 
 impl Draft {
     /// Starts from `base` bytes of the bucket's version.
-    pub(crate) fn new(base: u64, directory: Option<&Path>, runtime: Handle) -> Self {
+    pub(crate) fn new(base: u64, spool: Spool) -> Self {
         let shape = Shape { size: base, base, ..Shape::default() };
-        Self { spool: Spool::new(directory, runtime), shape: Mutex::new(shape) }
+        Self { spool, shape: Mutex::new(shape) }
     }
 
     /// The shape, for a moment.

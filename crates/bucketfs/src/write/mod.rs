@@ -2,6 +2,7 @@
 //! published whole at close or fsync.
 
 mod assemble;
+mod buffers;
 mod draft;
 mod journal;
 mod parts;
@@ -9,6 +10,7 @@ mod publish;
 mod spool;
 mod stream;
 
+pub(crate) use buffers::Buffers;
 pub(crate) use draft::Draft;
 pub(crate) use journal::{UploadJournal, abort_orphans};
 pub(crate) use stream::Streaming;

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 use tokio::runtime::Handle;
 
+use crate::write::buffers::Buffers;
+
 /// Up to here a file under construction costs no temporary file.
 const MEMORY_LIMIT: u64 = 64 << 10;
 
@@ -19,6 +21,7 @@ const MEMORY_LIMIT: u64 = 64 << 10;
 pub(crate) struct Spool {
     directory: PathBuf,
     runtime: Handle,
+    buffers: Arc<Buffers>,
     place: Mutex<Place>,
 }
 
@@ -29,10 +32,10 @@ enum Place {
 }
 
 impl Spool {
-    /// An empty one; files go to `directory`, blocking work to `runtime`.
-    pub(crate) fn new(directory: Option<&Path>, runtime: Handle) -> Self {
+    /// An empty one; files go to `directory`, blocking work to `runtime`, and what is read comes in `buffers`.
+    pub(crate) fn new(directory: Option<&Path>, runtime: Handle, buffers: Arc<Buffers>) -> Self {
         let directory = directory.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        Self { directory, runtime, place: Mutex::new(Place::Memory(Vec::new())) }
+        Self { directory, runtime, buffers, place: Mutex::new(Place::Memory(Vec::new())) }
     }
 
     /// Writes. Only one caller at a time.
@@ -49,12 +52,8 @@ impl Spool {
             Place::Memory(bytes) => return Ok(slice(bytes, &range)),
             Place::File(file) => Arc::clone(file),
         };
-        self.blocking(move || {
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, range.start)?;
-            Ok(Bytes::from(bytes))
-        })
-        .await
+        let buffers = Arc::clone(&self.buffers);
+        self.blocking(move || buffers.filled(length, |bytes| file.read_exact_at(bytes, range.start))).await
     }
 
     /// Makes a range zeros, without writing them. Only one caller at a time.
