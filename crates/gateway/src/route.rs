@@ -24,6 +24,7 @@ pub(crate) enum Operation {
     GetBucketVersioning,
     GetObject,
     GetObjectAcl,
+    GetObjectAttributes,
     GetObjectTagging,
     HeadBucket,
     HeadObject,
@@ -48,6 +49,7 @@ impl Operation {
             | Self::GetBucketVersioning
             | Self::GetObject
             | Self::GetObjectAcl
+            | Self::GetObjectAttributes
             | Self::GetObjectTagging
             | Self::HeadBucket
             | Self::HeadObject
@@ -177,6 +179,7 @@ fn on_object(method: &Method, query: &Query, headers: &HeaderMap) -> Outcome<Cho
         Method::GET if has("uploadId") => Ok((Operation::ListParts, &["uploadId"])),
         Method::GET if has("acl") => Ok((Operation::GetObjectAcl, &["acl"])),
         Method::GET if has("tagging") => Ok((Operation::GetObjectTagging, &["tagging"])),
+        Method::GET if has("attributes") => Ok((Operation::GetObjectAttributes, &["attributes"])),
         Method::GET => Ok((Operation::GetObject, &[])),
         Method::HEAD => Ok((Operation::HeadObject, &[])),
         Method::PUT if has("uploadId") && copies => {
@@ -276,7 +279,6 @@ mod tests {
             "PUT /b/k?anything-new",
             "GET /b?versions",
             "GET /b?policy",
-            "GET /b/k?attributes",
             "HEAD /b/k?uploads",
             "POST /b/k?restore",
             "POST /b/k?select&select-type=2",

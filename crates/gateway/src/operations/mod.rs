@@ -1,7 +1,9 @@
 //! From a request to its answer; one file for each family of operations.
 
 mod acls;
+mod attributes;
 mod buckets;
+mod checksums;
 mod copy;
 mod delete;
 mod lifecycle;
@@ -123,6 +125,7 @@ async fn on_object(call: &Call, operation: Operation, bucket: BucketName, key: O
         Operation::UploadPart => parts::upload_part(call, &bucket, key).await,
         Operation::UploadPartCopy => parts::upload_part_copy(call, &bucket, key).await,
         Operation::ListParts => parts::list_parts(call, &bucket, key).await,
+        Operation::GetObjectAttributes => attributes::get_attributes(call, &bucket, &key).await,
         Operation::GetObjectAcl => acls::of_object(call, &bucket, &key).await,
         Operation::GetObjectTagging => acls::tags_of_object(call, &bucket, &key).await,
         _ => Err(Fault::method_not_allowed()),

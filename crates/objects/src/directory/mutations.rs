@@ -24,9 +24,11 @@ pub(super) fn put(
         etag: ETag(HEXLOWER.encode(&received.md5)),
         last_modified: SystemTime::now(),
         metadata: request.metadata,
+        checksum: received.checksum,
     };
     let body = change.publish(received.body)?;
-    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing.as_ref())
+    let row = ObjectRow { bucket, key: request.key, info, upload: None, body, parts: None };
+    store(change, row, existing.as_ref())
 }
 
 /// Makes an object that shares the body of another.
@@ -45,7 +47,8 @@ pub(super) fn copy(change: &mut Change<'_>, bucket: BucketId, request: CopyReque
     };
     let info = ObjectInfo { last_modified: SystemTime::now(), metadata, ..source.info };
     let body = change.copy_body(&source.body)?;
-    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing.as_ref())
+    let row = ObjectRow { bucket, key: request.key, info, upload: None, body, parts: source.parts };
+    store(change, row, existing.as_ref())
 }
 
 /// Deletes an object, if there is one.

@@ -31,6 +31,7 @@ pub(super) fn object_info(headers: &HeaderMap) -> Result<ObjectInfo> {
             .and_then(|date| parse_date(&date))
             .unwrap_or(SystemTime::UNIX_EPOCH),
         metadata: metadata(headers),
+        checksum: None,
     })
 }
 
