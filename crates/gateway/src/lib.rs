@@ -20,6 +20,7 @@ mod query;
 mod reply;
 mod route;
 mod serve;
+mod tags;
 mod target;
 mod xml;
 

@@ -5,6 +5,7 @@
 
 mod checksum;
 pub mod contract;
+mod cors;
 mod credentials;
 pub mod directory;
 mod error;
@@ -22,6 +23,7 @@ mod types;
 pub use checksum::{
     Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, LateChecksum, PartsChecksum, UnknownChecksum,
 };
+pub use cors::CorsRule;
 pub use credentials::{AccessKeyId, Credentials, SecretKey};
 pub use directory::{Damage, DamagedObject, DirectoryService, FsckReport};
 pub use error::{Error, KeyError, Result};

@@ -1,5 +1,6 @@
 //! One bucket.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::{
     Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, PartInfo,
+    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, PartInfo,
     PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
 };
 
@@ -32,6 +33,18 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
 
     /// Deletes an object; succeeds if there is none.
     async fn delete(&self, key: &ObjectKey) -> Result<()>;
+
+    /// Deletes an object that has this ETag; succeeds if there is none.
+    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+        let _ = (key, etag);
+        Err(Error::Unsupported { what: "conditions of deletions" })
+    }
+
+    /// Replaces the tags of an object.
+    async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
+        let _ = (key, tags);
+        Err(Error::Unsupported { what: "tags" })
+    }
 
     /// Deletes up to 1,000 objects; each outcome stands at the index of its key.
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>>;

@@ -91,6 +91,9 @@ pub struct ObjectMetadata {
     pub expires: Option<String>,
     /// `x-amz-meta-*`: names without the prefix and in lower case.
     pub user: BTreeMap<String, String>,
+    /// Tags, which can be changed afterwards; told only by stores that keep them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// What HEAD tells.

@@ -1,5 +1,6 @@
 //! One bucket of the embedded store.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -149,6 +150,17 @@ impl ObjectStore for DirectoryStore {
         })
         .await?;
         Ok(vec![Ok(()); outcomes])
+    }
+
+    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+        let key = key.clone();
+        self.free(move |change, bucket| mutations::delete_matching(change, bucket, &key, &etag)).await
+    }
+
+    async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
+        let key = key.clone();
+        self.inner.check_room().await?;
+        self.write(move |change, bucket| mutations::set_tags(change, bucket, &key, tags)).await
     }
 
     async fn copy(&self, request: CopyRequest) -> Result<PutResponse> {

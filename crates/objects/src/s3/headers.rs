@@ -1,5 +1,6 @@
 //! Headers that describe objects, both ways.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -69,6 +70,7 @@ fn metadata(headers: &HeaderMap) -> ObjectMetadata {
         content_language: text(headers, &CONTENT_LANGUAGE),
         expires: text(headers, &EXPIRES),
         user: user.collect(),
+        tags: BTreeMap::new(),
     }
 }
 
