@@ -10,6 +10,7 @@ mod call;
 mod dates;
 mod error;
 mod fault;
+mod forms;
 mod headers;
 mod inbound;
 mod key_file;

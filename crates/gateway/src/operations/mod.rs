@@ -12,6 +12,7 @@ mod listing;
 mod listing_uploads;
 mod multipart;
 mod parts;
+mod post;
 mod read;
 mod tagging;
 mod write;
@@ -79,6 +80,9 @@ async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbo
     check_doubled(&parts.headers)?;
     if parts.method == Method::OPTIONS {
         return cors::preflight(&*endpoint.service, &parts).await;
+    }
+    if let Some(form) = post::form_of(&parts) {
+        return post::post_object(endpoint, &parts, &inbound, form).await;
     }
     let authenticated = authenticate(&parts, &endpoint.keys.current(), &endpoint.regions)?;
     let target = Target::of(&parts.headers, parts.uri.path())?;
