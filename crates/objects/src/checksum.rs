@@ -79,7 +79,9 @@ impl ChecksumAlgorithm {
         match self {
             Self::Sha1 => ChecksumHasher::Sha1(Sha1::new()),
             Self::Sha256 => ChecksumHasher::Sha256(Sha256::new()),
-            Self::Crc32 | Self::Crc32c | Self::Crc64Nvme => ChecksumHasher::Crc(self, Crc::new(self.crc())),
+            Self::Crc32 | Self::Crc32c | Self::Crc64Nvme => {
+                ChecksumHasher::Crc(self, Box::new(Crc::new(self.crc())))
+            }
         }
     }
 
@@ -120,7 +122,7 @@ impl FromStr for ChecksumAlgorithm {
 #[derive(Clone)]
 pub enum ChecksumHasher {
     /// One of the CRCs.
-    Crc(ChecksumAlgorithm, Crc),
+    Crc(ChecksumAlgorithm, Box<Crc>),
     /// SHA-1.
     Sha1(Sha1),
     /// SHA-256.
