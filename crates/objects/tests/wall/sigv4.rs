@@ -254,17 +254,17 @@ proptest::proptest! {
         query in "(X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature)=|AWS4-HMAC-SHA256|&|%2F|%|[a-z0-9/TZ]){0,20}",
         date in "([0-9]{8}T[0-9]{6}Z|[0-9TZ]{0,20})",
     ) {
-        let secret = sandkeep_objects::Credentials::new("AKID", "secret").secret_access_key;
+        let secret = Credentials::new("AKID", "secret").secret_access_key;
         let request = |with_header: bool| {
-            let mut builder = http::Request::get("/bucket/key").header("host", "h").header("x-amz-date", &date);
+            let mut builder = Request::get("/bucket/key").header("host", "h").header("x-amz-date", &date);
             if with_header {
                 builder = builder.header("authorization", header.trim());
             }
             builder.body(()).expect("a request").into_parts().0
         };
         for (parts, raw_query) in [(request(true), ""), (request(false), query.as_str())] {
-            let received = sandkeep_objects::sigv4::SignedRequest { raw_query, ..sandkeep_objects::sigv4::SignedRequest::of(&parts) };
-            if let Ok(Some(claim)) = sandkeep_objects::sigv4::Claim::of(&received) {
+            let received = SignedRequest { raw_query, ..SignedRequest::of(&parts) };
+            if let Ok(Some(claim)) = Claim::of(&received) {
                 // Nobody guesses a signature.
                 proptest::prop_assert!(claim.verify(&received, &secret).is_err());
             }
