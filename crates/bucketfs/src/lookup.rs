@@ -181,6 +181,7 @@ impl Core {
                 etag: first.etag,
                 last_modified: first.last_modified,
                 metadata,
+                checksum: None,
             })),
             None => self.head(&first.key).await,
         }

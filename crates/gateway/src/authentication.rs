@@ -4,9 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use http::request::Parts;
-use sandkeep_objects::sigv4::{ChunkSigner, Claim, PayloadHash, SignedRequest};
+use sandkeep_objects::AccessKeyId;
+use sandkeep_objects::sigv4::{
+    ALGORITHM, ChunkSigner, Claim, PayloadHash, Scope, Signature, SignedRequest, SigningKey, Timestamp,
+    VerifyError,
+};
 
 use crate::fault::{Fault, Outcome};
+use crate::forms::Fields;
 use crate::{Access, KeyRing};
 
 /// How far a client's clock may be off, as on S3.
@@ -29,12 +34,8 @@ pub(crate) struct Authenticated {
 pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) -> Outcome<Authenticated> {
     let request = SignedRequest::of(parts);
     let claim = Claim::of(&request)?.ok_or_else(|| unsigned(&request))?;
-    check_scope(&claim, regions)?;
-    let key = keys.of_id(&claim.access_key_id).ok_or_else(|| {
-        let message = "The AWS Access Key Id you provided does not exist in our records.";
-        Fault::new(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message)
-            .with("AWSAccessKeyId", &claim.access_key_id.0)
-    })?;
+    check_scope(&claim.scope, regions)?;
+    let key = keys.of_id(&claim.access_key_id).ok_or_else(|| unknown(&claim.access_key_id))?;
     if claim.session_token.is_some() {
         return Err(Fault::bad("InvalidToken", "The provided token is malformed or otherwise invalid."));
     }
@@ -44,6 +45,40 @@ pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) ->
         return Err(Fault::bad("ExpiredToken", "The access key has expired."));
     }
     Ok(Authenticated { payload: claim.payload, chunks: Some(chunks), access: key.access.clone() })
+}
+
+fn unknown(id: &AccessKeyId) -> Fault {
+    let message = "The AWS Access Key Id you provided does not exist in our records.";
+    Fault::new(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message).with("AWSAccessKeyId", &id.0)
+}
+
+/// Checks the signature of a form's policy, and returns what its key may do.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html>
+pub(crate) fn authenticate_form(fields: &Fields, keys: &KeyRing, regions: &[String]) -> Outcome<Access> {
+    let missing = || Fault::access_denied("Anonymous access is not allowed");
+    let field = |name: &str| fields.get(name).ok_or_else(missing);
+    let invalid = || Fault::invalid_argument("The form's credential, algorithm or date is not valid");
+    let policy = field("policy")?;
+    let claimed = Signature::claimed(field("x-amz-signature")?);
+    let (id, scope) = field("x-amz-credential")?.split_once('/').ok_or_else(invalid)?;
+    let scope = Scope::parse(scope).ok_or_else(invalid)?;
+    let dated = Timestamp::parse(field("x-amz-date")?).ok_or_else(invalid)?;
+    if field("x-amz-algorithm")? != ALGORITHM || dated.date() != scope.date() {
+        return Err(invalid());
+    }
+    check_scope(&scope, regions)?;
+    let id = AccessKeyId(id.to_owned());
+    let key = keys.of_id(&id).ok_or_else(|| unknown(&id))?;
+    if fields.get("x-amz-security-token").is_some() {
+        return Err(Fault::bad("InvalidToken", "The provided token is malformed or otherwise invalid."));
+    }
+    if !SigningKey::derive(&key.credentials.secret_access_key, &scope).sign(policy).matches(&claimed) {
+        return Err(VerifyError::SignatureMismatch { string_to_sign: policy.to_owned() }.into());
+    }
+    if key.access.has_expired(SystemTime::now()) {
+        return Err(Fault::bad("ExpiredToken", "The access key has expired."));
+    }
+    Ok(key.access.clone())
 }
 
 /// boto3 still presigns with version 2 unless it is told otherwise; say so rather than call it anonymous.
@@ -56,9 +91,9 @@ fn unsigned(request: &SignedRequest<'_>) -> Fault {
     Fault::access_denied("Anonymous access is not allowed")
 }
 
-fn check_scope(claim: &Claim, regions: &[String]) -> Outcome<()> {
-    let region = claim.scope.region();
-    if claim.scope.service() != "s3" {
+fn check_scope(scope: &Scope, regions: &[String]) -> Outcome<()> {
+    let region = scope.region();
+    if scope.service() != "s3" {
         return Err(Fault::bad(
             "AuthorizationHeaderMalformed",
             "The credential scope must name the service s3",

@@ -20,6 +20,12 @@ pub(crate) enum Door {
     Grants(RwLock<Arc<Grants>>),
 }
 
+/// [`Door::Keys`].
+pub(crate) struct KeyedDoor<'a> {
+    pub(crate) service: &'a dyn ObjectService,
+    pub(crate) keys: &'a LiveKeys,
+}
+
 /// Someone who came in.
 pub(crate) struct Admitted {
     pub(crate) authenticated: Authenticated,
@@ -41,6 +47,14 @@ impl Door {
                 let service = Arc::clone(&grants) as Arc<dyn ObjectService>;
                 Ok(Admitted { authenticated, service, grants: Some(grants) })
             }
+        }
+    }
+
+    /// The way in for those with keys. Browsers take only this one: with CORS and with signed forms.
+    pub(crate) fn keyed(&self) -> Option<KeyedDoor<'_>> {
+        match self {
+            Self::Keys { service, keys } => Some(KeyedDoor { service: &**service, keys }),
+            Self::Grants(_) => None,
         }
     }
 

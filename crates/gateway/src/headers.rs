@@ -14,6 +14,7 @@ use crate::dates::{http_date, parse_http_date};
 use crate::fault::{Fault, Outcome};
 use crate::query::Query;
 use crate::reply::{Reply, add_header};
+use crate::tags;
 
 /// What user metadata start with.
 const USER_PREFIX: &str = "x-amz-meta-";
@@ -26,7 +27,7 @@ const USER_METADATA_LIMIT: usize = 2 * 1024;
 pub(crate) const DEFAULT_TYPE: &str = "binary/octet-stream";
 
 /// Headers that ask for something this endpoint does not do; ignoring them would be a lie.
-const UNSUPPORTED: [&str; 12] = [
+const UNSUPPORTED: [&str; 11] = [
     "x-amz-bucket-object-lock-enabled",
     "x-amz-bypass-governance-retention",
     "x-amz-mfa",
@@ -35,7 +36,6 @@ const UNSUPPORTED: [&str; 12] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-tagging",
     "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
     "x-amz-rename-source",
@@ -107,6 +107,7 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Outcome<ObjectMetadata> {
         content_language: stored(CONTENT_LANGUAGE)?,
         expires: stored(EXPIRES)?,
         user: user_metadata(headers)?,
+        tags: tags::of_headers(headers)?,
     };
     let size: usize = metadata.user.iter().map(|(name, value)| name.len() + value.len()).sum();
     if size > USER_METADATA_LIMIT {
@@ -235,6 +236,9 @@ pub(crate) fn describe(reply: &mut Reply, info: &ObjectInfo, query: &Query) -> O
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     for (name, value) in &metadata.user {
         add_header(reply, format!("{USER_PREFIX}{name}"), value);
+    }
+    if !metadata.tags.is_empty() {
+        add_header(reply, "x-amz-tagging-count", &metadata.tags.len().to_string());
     }
     describe_version(reply, info);
     Ok(())

@@ -43,6 +43,13 @@ impl Query {
         self.text(name)?.map(|text| text.parse().map_err(|_| wrong(text))).transpose()
     }
 
+    /// All pairs; none if one of them is not UTF-8.
+    pub(crate) fn into_texts(self) -> Option<Vec<(String, String)>> {
+        let text = |bytes| String::from_utf8(bytes).ok();
+        let pairs = self.pairs.into_iter().filter(|(name, value)| !(name.is_empty() && value.is_empty()));
+        pairs.map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+    }
+
     /// All names, those that are not UTF-8 made readable.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.pairs.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned())

@@ -15,15 +15,19 @@ pub(crate) enum Operation {
     CreateBucket,
     CreateUpload,
     DeleteBucket,
+    DeleteBucketCors,
     DeleteBucketLifecycle,
     DeleteObject,
+    DeleteObjectTagging,
     DeleteObjects,
     GetBucketAcl,
+    GetBucketCors,
     GetBucketLifecycle,
     GetBucketLocation,
     GetBucketVersioning,
     GetObject,
     GetObjectAcl,
+    GetObjectAttributes,
     GetObjectTagging,
     HeadBucket,
     HeadObject,
@@ -32,8 +36,10 @@ pub(crate) enum Operation {
     ListObjectsV2,
     ListParts,
     ListUploads,
+    PutBucketCors,
     PutBucketLifecycle,
     PutObject,
+    PutObjectTagging,
     UploadPart,
     UploadPartCopy,
 }
@@ -43,11 +49,13 @@ impl Operation {
     pub(crate) fn only_reads(self) -> bool {
         match self {
             Self::GetBucketAcl
+            | Self::GetBucketCors
             | Self::GetBucketLifecycle
             | Self::GetBucketLocation
             | Self::GetBucketVersioning
             | Self::GetObject
             | Self::GetObjectAcl
+            | Self::GetObjectAttributes
             | Self::GetObjectTagging
             | Self::HeadBucket
             | Self::HeadObject
@@ -62,11 +70,15 @@ impl Operation {
             | Self::CreateBucket
             | Self::CreateUpload
             | Self::DeleteBucket
+            | Self::DeleteBucketCors
             | Self::DeleteBucketLifecycle
             | Self::DeleteObject
+            | Self::DeleteObjectTagging
             | Self::DeleteObjects
+            | Self::PutBucketCors
             | Self::PutBucketLifecycle
             | Self::PutObject
+            | Self::PutObjectTagging
             | Self::UploadPart
             | Self::UploadPartCopy => false,
         }
@@ -158,6 +170,9 @@ fn on_bucket(method: &Method, query: &Query) -> Outcome<Choice> {
         Method::GET if has("lifecycle") => Ok((Operation::GetBucketLifecycle, &["lifecycle"])),
         Method::PUT if has("lifecycle") => Ok((Operation::PutBucketLifecycle, &["lifecycle"])),
         Method::DELETE if has("lifecycle") => Ok((Operation::DeleteBucketLifecycle, &["lifecycle"])),
+        Method::GET if has("cors") => Ok((Operation::GetBucketCors, &["cors"])),
+        Method::PUT if has("cors") => Ok((Operation::PutBucketCors, &["cors"])),
+        Method::DELETE if has("cors") => Ok((Operation::DeleteBucketCors, &["cors"])),
         Method::GET if has("uploads") => Ok((Operation::ListUploads, &["uploads"])),
         Method::GET if query.bytes("list-type") == Some(b"2") => Ok((Operation::ListObjectsV2, &[])),
         Method::GET => Ok((Operation::ListObjects, &[])),
@@ -177,8 +192,10 @@ fn on_object(method: &Method, query: &Query, headers: &HeaderMap) -> Outcome<Cho
         Method::GET if has("uploadId") => Ok((Operation::ListParts, &["uploadId"])),
         Method::GET if has("acl") => Ok((Operation::GetObjectAcl, &["acl"])),
         Method::GET if has("tagging") => Ok((Operation::GetObjectTagging, &["tagging"])),
+        Method::GET if has("attributes") => Ok((Operation::GetObjectAttributes, &["attributes"])),
         Method::GET => Ok((Operation::GetObject, &[])),
         Method::HEAD => Ok((Operation::HeadObject, &[])),
+        Method::PUT if has("tagging") && !copies => Ok((Operation::PutObjectTagging, &["tagging"])),
         Method::PUT if has("uploadId") && copies => {
             Ok((Operation::UploadPartCopy, &["uploadId", "partNumber"]))
         }
@@ -189,6 +206,7 @@ fn on_object(method: &Method, query: &Query, headers: &HeaderMap) -> Outcome<Cho
         Method::POST if has("uploadId") => Ok((Operation::CompleteUpload, &["uploadId"])),
         Method::POST => Err(Fault::not_implemented("POST to an object")),
         Method::DELETE if has("uploadId") => Ok((Operation::AbortUpload, &["uploadId"])),
+        Method::DELETE if has("tagging") => Ok((Operation::DeleteObjectTagging, &["tagging"])),
         Method::DELETE => Ok((Operation::DeleteObject, &[])),
         _ => Err(Fault::method_not_allowed()),
     }
@@ -266,7 +284,9 @@ mod tests {
     fn what_is_not_supported_never_becomes_something_else() {
         for line in [
             "DELETE /b/k?acl",
-            "DELETE /b/k?tagging",
+            "DELETE /b/k?tagging&acl",
+            "PUT /b/k?tagging&uploadId=u",
+            "PUT /b?tagging",
             "DELETE /b?policy",
             "DELETE /b?lifecycle&policy",
             "PUT /b?versioning",
@@ -276,7 +296,6 @@ mod tests {
             "PUT /b/k?anything-new",
             "GET /b?versions",
             "GET /b?policy",
-            "GET /b/k?attributes",
             "HEAD /b/k?uploads",
             "POST /b/k?restore",
             "POST /b/k?select&select-type=2",

@@ -60,8 +60,10 @@ fn bucket_of_host(headers: &HeaderMap) -> Option<BucketName> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn check(host: &'static str, path: &str, expected: &str) {
         let mut headers = HeaderMap::new();
@@ -95,5 +97,22 @@ mod tests {
         check("b.s3.internal", "/k/", r#"bucket b key "k/""#);
         check("localhost:9000", "/b", "bucket b");
         check("s3.internal", "/b", "bucket b");
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_names_what_it_says_or_nothing(path in "/?([a-cA/.%20F]|%[0-9a-fA-F]{2}|%00){0,24}", host in "[a-c.:0-9]{0,16}(\\.localhost)?") {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_str(&host).expect("a value"));
+            if let Ok(Target::Object(bucket, key)) = Target::of(&headers, &path) {
+                let raw = path.strip_prefix('/').unwrap_or(&path);
+                let named = match bucket_of_host(&headers) {
+                    Some(_) => decode_path(raw),
+                    None => decode_path(raw.split_once('/').expect("a bucket and a key").1),
+                };
+                prop_assert_eq!(key.as_bytes(), &named[..]);
+                prop_assert!(!bucket.as_str().contains(['/', '%']));
+            }
+        }
     }
 }

@@ -3,7 +3,9 @@
 //! Owns the S3 client, the embedded store, the in-memory store, provider quirks and the decorators around
 //! any store. Knows nothing of files, mounts, archives or HTTP serving.
 
+mod checksum;
 pub mod contract;
+mod cors;
 mod credentials;
 pub mod directory;
 mod error;
@@ -18,6 +20,10 @@ pub mod sigv4;
 mod store;
 mod types;
 
+pub use checksum::{
+    Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, LateChecksum, PartsChecksum, UnknownChecksum,
+};
+pub use cors::CorsRule;
 pub use credentials::{AccessKeyId, Credentials, SecretKey};
 pub use directory::{Damage, DamagedObject, DirectoryService, FsckReport};
 pub use error::{Error, KeyError, Result};
@@ -32,6 +38,6 @@ pub use store::ObjectStore;
 pub use types::{
     Body, ByteRange, ByteStream, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
     DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject, MetadataDirective,
-    ObjectInfo, ObjectMetadata, PartInfo, PutRequest, PutResponse, Upload, UploadId, UploadInfo,
+    ObjectInfo, ObjectMetadata, ObjectPart, PartInfo, PutRequest, PutResponse, Upload, UploadId, UploadInfo,
     WriteConditions,
 };

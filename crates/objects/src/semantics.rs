@@ -94,7 +94,9 @@ impl Body {
         match self {
             Self::Bytes(bytes) if bytes.is_empty() => stream::empty().boxed(),
             Self::Bytes(bytes) => stream::iter([Ok(bytes)]).boxed(),
-            Self::Stream { length, stream } => exact_length(length, stream),
+            Self::Stream { length, stream } | Self::Verified { length, stream, .. } => {
+                exact_length(length, stream)
+            }
         }
     }
 }

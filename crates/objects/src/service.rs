@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use crate::{BucketName, Error, LifecycleRule, ObjectStore, Result};
+use crate::{BucketName, CorsRule, Error, LifecycleRule, ObjectStore, Result};
 
 /// A bucket in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,18 @@ pub trait ObjectService: Debug + Send + Sync + 'static {
     async fn set_lifecycle(&self, bucket: &BucketName, rules: Vec<LifecycleRule>) -> Result<()> {
         let _ = (bucket, rules);
         Err(Error::Unsupported { what: "lifecycle rules" })
+    }
+
+    /// Which pages may use a bucket from a browser; none where there are no such rules.
+    async fn cors(&self, bucket: &BucketName) -> Result<Vec<CorsRule>> {
+        let _ = bucket;
+        Ok(Vec::new())
+    }
+
+    /// Replaces these rules; none: no page may.
+    async fn set_cors(&self, bucket: &BucketName, rules: Vec<CorsRule>) -> Result<()> {
+        let _ = (bucket, rules);
+        Err(Error::Unsupported { what: "CORS rules" })
     }
 
     /// The store of one bucket. Does not check that the bucket exists: the first operation does.

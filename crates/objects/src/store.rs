@@ -1,5 +1,6 @@
 //! One bucket.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 
@@ -7,8 +8,8 @@ use async_trait::async_trait;
 
 use crate::{
     Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, PartInfo, PutRequest, PutResponse,
-    Result, Upload, UploadInfo, WriteConditions,
+    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, PartInfo,
+    PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
 };
 
 /// The objects of one bucket.
@@ -43,6 +44,18 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     /// Deletes an object; succeeds if there is none.
     async fn delete(&self, key: &ObjectKey) -> Result<()>;
 
+    /// Deletes an object that has this ETag; succeeds if there is none.
+    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+        let _ = (key, etag);
+        Err(Error::Unsupported { what: "conditions of deletions" })
+    }
+
+    /// Replaces the tags of an object.
+    async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
+        let _ = (key, tags);
+        Err(Error::Unsupported { what: "tags" })
+    }
+
     /// Deletes up to 1,000 objects; each outcome stands at the index of its key.
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>>;
 
@@ -54,6 +67,24 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
 
     /// Starts a multipart upload. Nothing is visible until [`Self::complete_upload`].
     async fn create_upload(&self, request: CreateUpload) -> Result<Upload>;
+
+    /// As [`Self::create_upload`]; a store that keeps checksums makes that of the object from those of its parts.
+    async fn create_checked_upload(&self, request: CreateUpload, checksum: PartsChecksum) -> Result<Upload> {
+        let _ = checksum;
+        self.create_upload(request).await
+    }
+
+    /// The parts of which an object was made; none if it was written at once, or the store does not remember.
+    async fn object_parts(&self, key: &ObjectKey) -> Result<Vec<ObjectPart>> {
+        let _ = key;
+        Ok(Vec::new())
+    }
+
+    /// What an upload was begun with.
+    async fn upload_checksum(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
+        let _ = upload;
+        Ok(None)
+    }
 
     /// Uploads part `number` (1 to 10,000); an earlier part of that number is replaced.
     async fn upload_part(&self, upload: &Upload, number: u32, body: Body) -> Result<ETag>;

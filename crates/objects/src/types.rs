@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, ObjectKey, Result};
+use crate::{BucketName, Checksum, LateChecksum, ObjectKey, Result};
 
 /// Bytes as they arrive.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -26,6 +26,16 @@ pub enum Body {
         /// The bytes.
         stream: ByteStream,
     },
+    /// As [`Self::Stream`], with a checksum to be stored with the content. The stream compares it, and fails if it is
+    /// another one.
+    Verified {
+        /// Exact number of bytes.
+        length: u64,
+        /// The bytes.
+        stream: ByteStream,
+        /// Known when the stream has ended.
+        checksum: LateChecksum,
+    },
 }
 
 impl Body {
@@ -33,7 +43,15 @@ impl Body {
     pub fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Stream { length, .. } => *length,
+            Self::Stream { length, .. } | Self::Verified { length, .. } => *length,
+        }
+    }
+
+    /// What will be the checksum, when all bytes have been taken in.
+    pub fn checksum(&self) -> LateChecksum {
+        match self {
+            Self::Bytes(_) | Self::Stream { .. } => LateChecksum::default(),
+            Self::Verified { checksum, .. } => checksum.clone(),
         }
     }
 }
@@ -73,6 +91,9 @@ pub struct ObjectMetadata {
     pub expires: Option<String>,
     /// `x-amz-meta-*`: names without the prefix and in lower case.
     pub user: BTreeMap<String, String>,
+    /// Tags, which can be changed afterwards; told only by stores that keep them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// What HEAD tells.
@@ -86,6 +107,20 @@ pub struct ObjectInfo {
     pub last_modified: SystemTime,
     /// Stored headers.
     pub metadata: ObjectMetadata,
+    /// Checksum that was stored with it, from stores that keep one.
+    pub checksum: Option<Checksum>,
+}
+
+/// One of the parts of which an object was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectPart {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Its own checksum, if it came with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
 }
 
 /// Conditions of a read.
@@ -304,6 +339,8 @@ pub struct PartInfo {
     pub etag: ETag,
     /// When it was uploaded.
     pub last_modified: SystemTime,
+    /// Its checksum, from stores that keep one.
+    pub checksum: Option<Checksum>,
 }
 
 /// An upload in a listing.

@@ -433,7 +433,12 @@ async fn a_store_of_layout_1_is_brought_up_to_date() {
     drop((service, store));
     let index = rusqlite::Connection::open(directory.path().join("index.sqlite")).expect("the index");
     index
-        .execute_batch("ALTER TABLE files DROP COLUMN md5; DROP TABLE lifecycles; PRAGMA user_version = 1")
+        .execute_batch(
+            "ALTER TABLE files DROP COLUMN md5; DROP TABLE lifecycles; DROP TABLE cors;
+             ALTER TABLE objects DROP COLUMN checksum; ALTER TABLE objects DROP COLUMN parts;
+             ALTER TABLE uploads DROP COLUMN checksum; ALTER TABLE parts DROP COLUMN checksum;
+             PRAGMA user_version = 1",
+        )
         .expect("as it was");
     drop(index);
     let service = DirectoryService::open(directory.path()).await.expect("the old store");

@@ -1,4 +1,4 @@
-//! What clients ask before they copy or describe: everything belongs to the account, and nothing has tags.
+//! What clients ask before they copy or describe: everything belongs to the account.
 
 use http::StatusCode;
 use sandkeep_objects::{BucketName, Conditions, ObjectKey};
@@ -19,14 +19,6 @@ pub(super) async fn of_bucket(call: &Call, bucket: &BucketName) -> Outcome<Reply
 pub(super) async fn of_object(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<Reply> {
     call.bucket(bucket).head(key, Conditions::default()).await?;
     Ok(full_control())
-}
-
-/// `GET /BUCKET/KEY?tagging`: tags cannot be set, so there are none. aws-cli asks before it copies in parts.
-pub(super) async fn tags_of_object(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<Reply> {
-    call.bucket(bucket).head(key, Conditions::default()).await?;
-    let mut document = Xml::document("Tagging");
-    document.element("TagSet", |_| {});
-    Ok(reply::xml(StatusCode::OK, document.finish()))
 }
 
 fn full_control() -> Reply {

@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, StatusCode};
 use sandkeep_objects::sigv4::decode_path;
-use sandkeep_objects::{BucketName, Conditions, CopyRequest, CopySource, MetadataDirective, ObjectKey};
+use sandkeep_objects::{
+    BucketName, Conditions, CopyRequest, CopySource, MetadataDirective, ObjectKey, ObjectMetadata,
+};
 
 use crate::call::Call;
 use crate::dates::iso_date;
@@ -14,9 +16,8 @@ use crate::xml::Xml;
 
 /// `PUT /BUCKET/KEY` with `x-amz-copy-source`
 pub(super) async fn copy_object(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
-    let directive = directive(call)?;
-    check_tagging(call)?;
-    let source = source(call)?;
+    let mut source = source(call)?;
+    let directive = directive(call, bucket, &mut source).await?;
     if directive == MetadataDirective::Copy && source.key == key && source.bucket.as_ref() == Some(bucket) {
         return Err(Fault::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing \
@@ -67,18 +68,30 @@ fn named_source(headers: &HeaderMap) -> Outcome<(BucketName, ObjectKey)> {
     Ok((String::from_utf8_lossy(bucket).parse()?, ObjectKey::new(key).map_err(|_| invalid())?))
 }
 
-fn directive(call: &Call) -> Outcome<MetadataDirective> {
-    match text(&call.headers, "x-amz-metadata-directive")? {
-        None | Some("COPY") => Ok(MetadataDirective::Copy),
-        Some("REPLACE") => Ok(MetadataDirective::Replace(metadata(&call.headers)?)),
-        Some(_) => Err(Fault::invalid_argument("Unknown metadata directive.")),
+/// Where the metadata and tags of the copy come from. A mixture is made of what the source has now, whose version is
+/// then the only one that is copied.
+async fn directive(call: &Call, bucket: &BucketName, source: &mut CopySource) -> Outcome<MetadataDirective> {
+    let (headers, tags) =
+        (replaces(call, "x-amz-metadata-directive")?, replaces(call, "x-amz-tagging-directive")?);
+    if !headers && !tags {
+        return Ok(MetadataDirective::Copy);
     }
+    let sent = metadata(&call.headers)?;
+    if headers && tags {
+        return Ok(MetadataDirective::Replace(sent));
+    }
+    let of = source.bucket.as_ref().unwrap_or(bucket);
+    let info = call.bucket(of).head(&source.key, Conditions::default()).await?;
+    source.conditions.check_copy_source(&info)?;
+    source.conditions.if_match = Some(info.etag);
+    let (stored, sent) = if headers { (sent, info.metadata) } else { (info.metadata, sent) };
+    Ok(MetadataDirective::Replace(ObjectMetadata { tags: sent.tags, ..stored }))
 }
 
-/// There are no tags to copy, and none can be set (`x-amz-tagging` is refused earlier).
-fn check_tagging(call: &Call) -> Outcome<()> {
-    match text(&call.headers, "x-amz-tagging-directive")? {
-        None | Some("COPY" | "REPLACE") => Ok(()),
-        Some(_) => Err(Fault::invalid_argument("Unknown tagging directive.")),
+fn replaces(call: &Call, name: &str) -> Outcome<bool> {
+    match text(&call.headers, name)? {
+        None | Some("COPY") => Ok(false),
+        Some("REPLACE") => Ok(true),
+        Some(_) => Err(Fault::invalid_argument(format!("Unknown directive in {name}."))),
     }
 }

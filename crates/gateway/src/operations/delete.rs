@@ -1,25 +1,31 @@
 //! Deleting objects.
 
 use http::StatusCode;
+use http::header::IF_MATCH;
 use sandkeep_objects::{BucketName, ObjectKey};
 
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
+use crate::headers::{parse_etag, text};
 use crate::reply::{self, Reply};
 use crate::xml::{Document, Record, Xml};
 
 /// Keys of a bulk deletion at most, as on S3.
 const LIMIT: usize = 1000;
 
-/// Conditions of a deletion, which the store does not have.
-const CONDITIONS: [&str; 3] = ["if-match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
+/// Conditions of a deletion that the store does not have.
+const CONDITIONS: [&str; 2] = ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
 
 /// `DELETE /BUCKET/KEY`
 pub(super) async fn delete_object(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<Reply> {
     if let Some(name) = CONDITIONS.iter().find(|name| call.headers.contains_key(**name)) {
         return Err(Fault::not_implemented(format!("the header {name} of a deletion")));
     }
-    call.bucket(bucket).delete(key).await?;
+    let store = call.bucket(bucket);
+    match text(&call.headers, IF_MATCH)? {
+        Some(etag) => store.delete_matching(key, parse_etag(etag)).await?,
+        None => store.delete(key).await?,
+    }
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -27,7 +33,8 @@ pub(super) async fn delete_object(call: &Call, bucket: &BucketName, key: &Object
 struct Entry {
     /// As the client wrote it.
     text: String,
-    outcome: Outcome<()>,
+    /// Whether it still waits for the bulk of the others.
+    outcome: Outcome<bool>,
 }
 
 /// `POST /BUCKET?delete`
@@ -37,6 +44,7 @@ pub(super) async fn delete_objects(call: &Call, bucket: &BucketName) -> Outcome<
     if document.records.is_empty() {
         return Err(Fault::malformed_xml());
     }
+    let store = call.bucket(bucket);
     let mut entries = Vec::new();
     let mut keys = Vec::new();
     for record in document.records {
@@ -45,14 +53,24 @@ pub(super) async fn delete_objects(call: &Call, bucket: &BucketName) -> Outcome<
             if !call.authenticated.access.reaches_key(bucket, key.as_bytes()) {
                 return Err(Fault::access_denied("Access Denied"));
             }
-            keys.push(key);
-            Ok(())
+            Ok(key)
         });
+        let outcome = match (outcome, record.get("ETag")) {
+            (Ok(key), Some(etag)) => {
+                let deleted = store.delete_matching(&key, parse_etag(etag.trim())).await;
+                deleted.map_err(Fault::from).map(|()| false)
+            }
+            (Ok(key), None) => {
+                keys.push(key);
+                Ok(true)
+            }
+            (Err(fault), _) => Err(fault),
+        };
         entries.push(Entry { text, outcome });
     }
-    let mut deleted = call.bucket(bucket).delete_many(&keys).await?.into_iter();
-    for entry in entries.iter_mut().filter(|entry| entry.outcome.is_ok()) {
-        entry.outcome = deleted.next().unwrap_or(Ok(())).map_err(Fault::from);
+    let mut deleted = store.delete_many(&keys).await?.into_iter();
+    for entry in entries.iter_mut().filter(|entry| matches!(entry.outcome, Ok(true))) {
+        entry.outcome = deleted.next().unwrap_or(Ok(())).map_err(Fault::from).map(|()| false);
     }
     let quiet = document.texts.get("Quiet").is_some_and(|quiet| quiet.trim().eq_ignore_ascii_case("true"));
     Ok(reply::xml(StatusCode::OK, result(&entries, quiet)))
@@ -65,9 +83,7 @@ fn key_to_delete(record: &Record) -> Outcome<ObjectKey> {
             return Err(Fault::new(StatusCode::NOT_FOUND, "NoSuchVersion", "The version does not exist"));
         }
     }
-    if let Some(condition) =
-        ["ETag", "LastModifiedTime", "Size"].iter().find(|name| record.contains_key(**name))
-    {
+    if let Some(condition) = ["LastModifiedTime", "Size"].iter().find(|name| record.contains_key(**name)) {
         return Err(Fault::not_implemented(format!("the condition {condition} of a deletion")));
     }
     Ok(ObjectKey::new(record.get("Key").map_or("", String::as_str))?)
@@ -77,8 +93,8 @@ fn result(entries: &[Entry], quiet: bool) -> String {
     let mut document = Xml::document("DeleteResult");
     for entry in entries {
         match &entry.outcome {
-            Ok(()) if quiet => {}
-            Ok(()) => {
+            Ok(_) if quiet => {}
+            Ok(_) => {
                 document.element("Deleted", |deleted| {
                     deleted.text("Key", &entry.text);
                 });

@@ -1,15 +1,20 @@
 //! From a request to its answer; one file for each family of operations.
 
 mod acls;
+mod attributes;
 mod buckets;
+mod checksums;
 mod copy;
+mod cors;
 mod delete;
 mod lifecycle;
 mod listing;
 mod listing_uploads;
 mod multipart;
 mod parts;
+mod post;
 mod read;
+mod tagging;
 mod write;
 
 pub(crate) use copy::copy_source;
@@ -25,7 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authorize::Requested;
 use crate::call::Call;
-use crate::door::{Admitted, Door};
+use crate::door::{Admitted, Door, KeyedDoor};
 use crate::fault::{Fault, Outcome};
 use crate::headers::{check_doubled, check_supported};
 use crate::inbound::Inbound;
@@ -53,6 +58,7 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
     let request_id = request_id();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let inbound = Inbound::new(body, &parts.headers);
+    let asked = cors::Asked::of(&parts);
     let outcome = process(endpoint, parts, inbound.clone()).await;
     let mut reply = match outcome {
         Ok(reply) => reply,
@@ -61,6 +67,9 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
             reply_to_fault(&method, &fault, &path, &request_id)
         }
     };
+    if let (Some(asked), Some(door)) = (asked, endpoint.door.keyed()) {
+        asked.answer(door.service, &mut reply).await;
+    }
     if !inbound.settle().await {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -80,6 +89,15 @@ impl Endpoint {
 
 async fn process(endpoint: &Endpoint, parts: http::request::Parts, inbound: Inbound) -> Outcome<Reply> {
     check_doubled(&parts.headers)?;
+    if let Some(KeyedDoor { service, keys }) = endpoint.door.keyed() {
+        if parts.method == Method::OPTIONS {
+            return cors::preflight(service, &parts).await;
+        }
+        if let Some(form) = post::form_of(&parts) {
+            let signed = post::Signed { service, keys: &keys.current(), regions: &endpoint.regions };
+            return post::post_object(signed, &parts, &inbound, form).await;
+        }
+    }
     let mut admitted = endpoint.door.admit(&parts, &endpoint.regions)?;
     let target = Target::of(&parts.headers, parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -113,6 +131,9 @@ async fn on_bucket(
         Operation::GetBucketLifecycle => lifecycle::get_lifecycle(call, bucket).await,
         Operation::PutBucketLifecycle => lifecycle::put_lifecycle(call, bucket).await,
         Operation::DeleteBucketLifecycle => lifecycle::delete_lifecycle(call, bucket).await,
+        Operation::GetBucketCors => cors::get_cors(call, bucket).await,
+        Operation::PutBucketCors => cors::put_cors(call, bucket).await,
+        Operation::DeleteBucketCors => cors::delete_cors(call, bucket).await,
         Operation::ListObjects => listing::list_objects(call, bucket).await,
         Operation::ListObjectsV2 => listing::list_objects_v2(call, bucket).await,
         Operation::ListUploads => listing_uploads::list_uploads(call, bucket).await,
@@ -134,8 +155,11 @@ async fn on_object(call: &Call, operation: Operation, bucket: BucketName, key: O
         Operation::UploadPart => parts::upload_part(call, &bucket, key).await,
         Operation::UploadPartCopy => parts::upload_part_copy(call, &bucket, key).await,
         Operation::ListParts => parts::list_parts(call, &bucket, key).await,
+        Operation::GetObjectAttributes => attributes::get_attributes(call, &bucket, &key).await,
         Operation::GetObjectAcl => acls::of_object(call, &bucket, &key).await,
-        Operation::GetObjectTagging => acls::tags_of_object(call, &bucket, &key).await,
+        Operation::GetObjectTagging => tagging::get_tags(call, &bucket, &key).await,
+        Operation::PutObjectTagging => tagging::put_tags(call, &bucket, &key).await,
+        Operation::DeleteObjectTagging => tagging::delete_tags(call, &bucket, &key).await,
         _ => Err(Fault::method_not_allowed()),
     }
 }

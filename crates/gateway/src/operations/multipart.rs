@@ -3,8 +3,11 @@
 use http::StatusCode;
 use http::header::HOST;
 use sandkeep_objects::sigv4::encode_path;
-use sandkeep_objects::{BucketName, CompletedPart, CreateUpload, ObjectKey, Upload, UploadId};
+use sandkeep_objects::{
+    BucketName, Checksum, CompletedPart, CreateUpload, Error, ObjectKey, ObjectStore, Upload, UploadId,
+};
 
+use super::checksums;
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
 use crate::headers::{metadata, parse_etag, quoted, text, write_conditions};
@@ -17,17 +20,21 @@ const MAX_PARTS: usize = 10_000;
 /// `POST /BUCKET/KEY?uploads`
 pub(super) async fn create_upload(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
     let request = CreateUpload { key, metadata: metadata(&call.headers)? };
-    let upload = call.bucket(bucket).create_upload(request).await?;
+    let store = call.bucket(bucket);
+    let checksum = checksums::of_upload(call)?;
+    let upload = match checksum {
+        Some(checksum) => store.create_checked_upload(request, checksum).await?,
+        None => store.create_upload(request).await?,
+    };
     let mut document = Xml::document("InitiateMultipartUploadResult");
     document
         .text("Bucket", bucket.as_str())
         .text("Key", &upload.key.display())
         .text("UploadId", &upload.id.0);
     let mut reply = reply::xml(StatusCode::OK, document.finish());
-    for name in ["x-amz-checksum-algorithm", "x-amz-checksum-type"] {
-        if let Some(value) = text(&call.headers, name)? {
-            add_header(&mut reply, name, value);
-        }
+    if let Some(checksum) = checksum {
+        add_header(&mut reply, "x-amz-checksum-algorithm", checksum.algorithm.name());
+        add_header(&mut reply, "x-amz-checksum-type", checksum.kind.name());
     }
     Ok(reply)
 }
@@ -46,14 +53,36 @@ pub(super) async fn complete_upload(call: &Call, bucket: &BucketName, key: Objec
         let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
         return Err(Fault::bad("InvalidPartOrder", message));
     }
-    let completed = call.bucket(bucket).complete_upload(&upload, &parts, conditions).await?;
+    let store = call.bucket(bucket);
+    let checksum = checksum(call, &*store, &upload, &parts, &document).await?;
+    let completed = store.complete_upload(&upload, &parts, conditions).await?;
     let mut document = Xml::document("CompleteMultipartUploadResult");
     document
         .text("Location", &location(call, bucket, &upload.key)?)
         .text("Bucket", bucket.as_str())
         .text("Key", &upload.key.display())
         .text("ETag", &quoted(&completed.etag));
+    checksums::element(&mut document, checksum.as_ref());
+    document.optional("ChecksumType", checksum.as_ref().map(|checksum| checksum.kind().name()));
     Ok(reply::xml(StatusCode::OK, document.finish()))
+}
+
+/// The checksum of the object that a completion makes, compared with what the client says. An upload that is gone is
+/// the store's to judge: it may have been completed already by the same request.
+async fn checksum(
+    call: &Call,
+    store: &dyn ObjectStore,
+    upload: &Upload,
+    parts: &[CompletedPart],
+    document: &Document,
+) -> Outcome<Option<Checksum>> {
+    let uploaded = match store.list_parts(upload).await {
+        Err(Error::NoSuchUpload { .. }) => return Ok(None),
+        other => other?,
+    };
+    let begun = store.upload_checksum(upload).await?;
+    let records: Vec<(u32, &Record)> = parts.iter().map(|part| part.number).zip(&document.records).collect();
+    checksums::check_completion(call, begun, &uploaded, &records)
 }
 
 /// `DELETE /BUCKET/KEY?uploadId`

@@ -5,6 +5,7 @@ use http::header::ETAG;
 use sandkeep_objects::{BucketName, ByteRange, Conditions, ObjectKey, PartInfo};
 
 use super::buckets::owner;
+use super::checksums;
 use super::copy::source;
 use super::listing::limit;
 use super::multipart::upload;
@@ -43,6 +44,11 @@ pub(super) async fn upload_part_copy(call: &Call, bucket: &BucketName, key: Obje
     let mut document = Xml::document("CopyPartResult");
     let modified = iso_date(std::time::SystemTime::now());
     document.text("LastModified", &modified).text("ETag", &quoted(&etag));
+    if store.upload_checksum(&upload).await?.is_some() {
+        let parts = store.list_parts(&upload).await?;
+        let copied = parts.iter().find(|part| part.number == number && part.etag == etag);
+        checksums::element(&mut document, copied.and_then(|part| part.checksum.as_ref()));
+    }
     Ok(reply::xml(StatusCode::OK, document.finish()))
 }
 
@@ -51,7 +57,8 @@ pub(super) async fn list_parts(call: &Call, bucket: &BucketName, key: ObjectKey)
     let upload = upload(call, key)?;
     let (limit, marker) = (limit(&call.query, "max-parts")?, call.query.number::<u32>("part-number-marker")?);
     let marker = marker.unwrap_or_default();
-    let mut parts = call.bucket(bucket).list_parts(&upload).await?;
+    let store = call.bucket(bucket);
+    let mut parts = store.list_parts(&upload).await?;
     parts.retain(|part| part.number > marker);
     let truncated = limit > 0 && parts.len() > limit as usize;
     parts.truncate(limit as usize);
@@ -66,6 +73,10 @@ pub(super) async fn list_parts(call: &Call, bucket: &BucketName, key: ObjectKey)
     let last = parts.last().map_or(marker, |part| part.number);
     document.text("NextPartNumberMarker", &last.to_string()).text("MaxParts", &limit.to_string());
     document.text("IsTruncated", if truncated { "true" } else { "false" });
+    if let Some(checksum) = store.upload_checksum(&upload).await? {
+        document.text("ChecksumAlgorithm", checksum.algorithm.name());
+        document.text("ChecksumType", checksum.kind.name());
+    }
     parts.iter().for_each(|part| describe(&mut document, part));
     Ok(reply::xml(StatusCode::OK, document.finish()))
 }
@@ -77,6 +88,7 @@ fn describe(document: &mut Xml, part: &PartInfo) {
             .text("LastModified", &iso_date(part.last_modified))
             .text("ETag", &quoted(&part.etag))
             .text("Size", &part.size.to_string());
+        checksums::element(entry, part.checksum.as_ref());
     });
 }
 

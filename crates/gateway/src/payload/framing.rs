@@ -137,6 +137,8 @@ pub(super) fn malformed_trailer() -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Feeds a body in pieces of every size and expects the same each time.
@@ -183,5 +185,17 @@ mod tests {
         check("fffffffffffffffff\r\n", Err("InvalidRequest"));
         check("0\r\n\r\nmore", Err("InvalidRequest"));
         check("0\r\nno colon\r\n\r\n", Err("MalformedTrailerError"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_means_the_same_however_it_is_cut(
+            body in "([0-9a-f]{1,2}\r\n|\r\n|0\r\n\r\n|;chunk-signature=|x-a:b\r\n|[a-c]{0,4}|fffffffffffffffff){0,12}",
+            size in 1_usize..9,
+        ) {
+            let whole = unframe(&body, body.len().max(1)).map_err(|fault| fault.code);
+            let cut = unframe(&body, size).map_err(|fault| fault.code);
+            prop_assert_eq!(whole, cut);
+        }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, HeaderName};
-use sandkeep_objects::{Body, ByteStream, Error, exact_length};
+use http::header::CONTENT_LENGTH;
+use sandkeep_objects::{Body, ByteStream, Error, LateChecksum, exact_length};
 
 use crate::authentication::Authenticated;
 use crate::fault::{Fault, Outcome};
@@ -35,13 +35,13 @@ pub(crate) struct Payload {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
     state: Arc<Mutex<VerdictState>>,
+    /// The checksum that was right.
+    checksum: LateChecksum,
 }
 
 #[derive(Debug, Default)]
 struct VerdictState {
     fault: Option<Fault>,
-    /// Header and value of the checksum that was right.
-    checksum: Option<(HeaderName, String)>,
 }
 
 impl Verdict {
@@ -58,8 +58,8 @@ impl Verdict {
 
     /// Repeats the checksum to the client.
     pub(crate) fn describe(&self, reply: &mut Reply) {
-        if let Some((name, value)) = &self.state().checksum {
-            add_header(reply, name.clone(), value);
+        if let Some(checksum) = self.checksum.get() {
+            add_header(reply, checksum.algorithm.header(), &checksum.value);
         }
     }
 
@@ -82,7 +82,8 @@ impl Payload {
 
     /// For the store, with what tells afterwards how the check went.
     pub(crate) fn into_body(self) -> (Body, Verdict) {
-        (Body::Stream { length: self.length, stream: self.stream }, self.verdict)
+        let checksum = self.verdict.checksum.clone();
+        (Body::Verified { length: self.length, stream: self.stream, checksum }, self.verdict)
     }
 
     /// All of it, at most `limit` bytes.

@@ -5,12 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use sandkeep_objects::sigv4::{ChunkSigner, PayloadHash, Signature, VerifyError};
-use sandkeep_objects::{ByteStream, Error};
+use sandkeep_objects::{ByteStream, Checksum, ChecksumAlgorithm, Error};
 
 use super::Verdict;
-use super::digests::{Hasher, base64, is_checksum};
+use super::digests::Hasher;
 use super::framing::{Piece, Unframer, malformed_trailer};
 use crate::authentication::Authenticated;
 use crate::fault::{Fault, Outcome};
@@ -24,7 +24,7 @@ pub(super) struct Verifying {
     /// Hashes whose value is known before the body.
     expected: Vec<Expected>,
     /// The checksum whose value follows the body.
-    trailing: Option<(HeaderName, Hasher)>,
+    trailing: Option<(ChecksumAlgorithm, Hasher)>,
     verdict: Verdict,
     ended: bool,
 }
@@ -35,8 +35,8 @@ struct Expected {
     value: Vec<u8>,
     /// The error code if it is not.
     code: &'static str,
-    /// The header in which the answer repeats it.
-    header: Option<HeaderName>,
+    /// If it is a checksum to be stored with the object.
+    checksum: Option<ChecksumAlgorithm>,
 }
 
 /// An `aws-chunked` body.
@@ -117,8 +117,8 @@ impl Verifying {
             if expected.hasher.finish() != expected.value {
                 return Err(mismatch(expected.code));
             }
-            if let Some(header) = expected.header {
-                self.verdict.state().checksum = Some((header, base64(&expected.value)));
+            if let Some(algorithm) = expected.checksum {
+                self.verdict.checksum.set(Checksum::of_bytes(algorithm, &expected.value));
             }
         }
         Ok(())
@@ -150,13 +150,13 @@ impl Verifying {
     }
 
     fn check_trailer(&mut self, trailer: &[(String, String)]) -> Outcome<()> {
-        let Some((header, hasher)) = self.trailing.take() else { return Ok(()) };
-        let sent = trailer.iter().find(|(name, _)| *name == header.as_str()).map(|(_, value)| value);
+        let Some((algorithm, hasher)) = self.trailing.take() else { return Ok(()) };
+        let sent = trailer.iter().find(|(name, _)| name == algorithm.header()).map(|(_, value)| value);
         let sent = sent.and_then(|value| STANDARD.decode(value).ok()).ok_or_else(malformed_trailer)?;
         if hasher.finish() != sent {
             return Err(mismatch("BadDigest"));
         }
-        self.verdict.state().checksum = Some((header, base64(&sent)));
+        self.verdict.checksum.set(Checksum::of_bytes(algorithm, &sent));
         Ok(())
     }
 
@@ -232,42 +232,43 @@ fn expected_hashes(headers: &HeaderMap, payload: &PayloadHash) -> Outcome<Vec<Ex
         let value =
             HEXLOWER.decode(hash.as_bytes()).map_err(|_| Fault::invalid_argument("x-amz-content-sha256"))?;
         let code = "XAmzContentSHA256Mismatch";
-        expected.push(Expected { hasher: Hasher::sha256(), value, code, header: None });
+        expected.push(Expected { hasher: Hasher::sha256(), value, code, checksum: None });
     }
     if let Some(sent) = text(headers, "content-md5")? {
         let invalid = || Fault::bad("InvalidDigest", "The Content-MD5 you specified is not valid.");
         let value = STANDARD.decode(sent).ok().filter(|value| value.len() == 16).ok_or_else(invalid)?;
-        expected.push(Expected { hasher: Hasher::md5(), value, code: "BadDigest", header: None });
+        expected.push(Expected { hasher: Hasher::md5(), value, code: "BadDigest", checksum: None });
     }
     expected.extend(checksum_header(headers)?);
     Ok(expected)
 }
 
 fn checksum_header(headers: &HeaderMap) -> Outcome<Option<Expected>> {
-    let mut names = headers.keys().filter(|name| is_checksum(name));
-    let Some(name) = names.next() else { return Ok(None) };
+    let mut names = headers.keys().filter_map(|name| ChecksumAlgorithm::of_header(name.as_str()));
+    let Some(algorithm) = names.next() else { return Ok(None) };
     if names.next().is_some() {
         return Err(Fault::invalid_request("Expecting a single x-amz-checksum- header"));
     }
+    let name = algorithm.header();
     let invalid = || Fault::invalid_request(format!("Value for {name} header is invalid."));
-    let hasher = Hasher::of_header(name.as_str()).ok_or_else(invalid)?;
     let value = STANDARD.decode(text(headers, name)?.unwrap_or_default()).map_err(|_| invalid())?;
-    if value.len() != hasher.clone().finish().len() {
+    if value.len() != algorithm.length() {
         return Err(invalid());
     }
-    Ok(Some(Expected { hasher, value, code: "BadDigest", header: Some(name.clone()) }))
+    let hasher = Hasher::of(algorithm);
+    Ok(Some(Expected { hasher, value, code: "BadDigest", checksum: Some(algorithm) }))
 }
 
 /// The checksum that `x-amz-trailer` announces.
-fn announced_checksum(headers: &HeaderMap) -> Outcome<Option<(HeaderName, Hasher)>> {
+fn announced_checksum(headers: &HeaderMap) -> Outcome<Option<(ChecksumAlgorithm, Hasher)>> {
     let Some(names) = text(headers, "x-amz-trailer")? else { return Ok(None) };
     let mut announced = names.split(',').map(|name| name.trim().to_ascii_lowercase());
     let Some(name) = announced.find(|name| name.starts_with("x-amz-checksum-")) else { return Ok(None) };
-    let hasher = Hasher::of_header(&name);
-    let name = HeaderName::try_from(name).ok();
-    match (name, hasher) {
-        (Some(name), Some(hasher)) => Ok(Some((name, hasher))),
-        _ => Err(Fault::invalid_request("The value specified in the x-amz-trailer header is not supported")),
+    match ChecksumAlgorithm::of_header(&name) {
+        Some(algorithm) => Ok(Some((algorithm, Hasher::of(algorithm)))),
+        None => {
+            Err(Fault::invalid_request("The value specified in the x-amz-trailer header is not supported"))
+        }
     }
 }
 

@@ -136,6 +136,8 @@ fn resolve(reference: &BytesRef<'_>) -> Outcome<char> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: Option<&[&str]>) {
@@ -176,5 +178,17 @@ mod tests {
         check("<Delete><Object><Key>&a;</Key></Object></Delete>", None);
         check(&format!("<Delete>{}</Delete>", "<Object/>".repeat(4)), None);
         check(&format!("<Delete>{}{}</Delete>", "<a>".repeat(9), "</a>".repeat(9)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_is_parsed_or_refused(
+            text in "(<Delete>|</Delete>|<Object>|</Object>|<Key>|</Key>|<a/>|&amp;|&#x0;|&|<!\\[CDATA\\[|\\]\\]>|<!--|-->|<\\?|\\?>|[a-z<>\"' ]){0,20}",
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let parsed = Document::parse(text.as_bytes(), "Delete", "Object", 3);
+            prop_assert!(parsed.is_err() || text.contains("Delete"));
+            prop_assert!(Document::parse(&bytes, "Delete", "Object", 3).is_err());
+        }
     }
 }

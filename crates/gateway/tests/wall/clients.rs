@@ -134,3 +134,24 @@ async fn boto3_works_with_default_settings() {
     run(command(&fixture, &client("python")), [script]).await;
     assert_eq!(fixture.stored_keys().await, ["kept"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checksums_are_kept_with_objects() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/checksums_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tags_follow_their_objects() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/tagging_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forms_of_browsers_upload() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/forms_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+}

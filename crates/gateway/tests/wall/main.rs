@@ -3,6 +3,7 @@
 mod attacks;
 mod bodies;
 mod clients;
+mod cors;
 mod durability;
 mod fixture;
 mod keys;

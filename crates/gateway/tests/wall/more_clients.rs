@@ -103,3 +103,43 @@ async fn s3fs_mounts_a_bucket() {
     drop(mounted);
     assert!(fixture.stored_keys().await.contains(&"tree/large.bin".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sdk_for_javascript_works() {
+    let fixture = Fixture::new().await;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let modules = std::env::var_os("SANDKEEP_TEST_NODE_MODULES")
+        .map_or_else(|| workspace.join("target/test-clients-node/node_modules"), Into::into);
+    assert!(modules.is_dir(), "{} is missing: ./scripts/setup test installs it", modules.display());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/javascript_session.cjs");
+    let mut node = command(&fixture, &client("node"));
+    node.env("NODE_PATH", modules).env("AWS_REGION", "us-east-1");
+    run(node, [script]).await;
+    assert_eq!(fixture.stored_keys().await, ["kept"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restic_backs_up_and_restores() {
+    let fixture = Fixture::new().await;
+    let program = client("restic");
+    let tree = make_tree(fixture.directory.path());
+    let restic = async |line: &str| {
+        let mut command = command(&fixture, &program);
+        command.current_dir(fixture.directory.path()).env("RESTIC_PASSWORD", "only a test");
+        command.args([
+            "--no-cache",
+            "--repo",
+            &format!("s3:{}/bucket/repository", fixture.gateway.endpoint()),
+        ]);
+        run(command, line.split(' ')).await
+    };
+    restic("init").await;
+    restic("backup tree").await;
+    std::fs::write(tree.join("small.txt"), "changed").expect("a file");
+    restic("backup tree").await;
+    restic("check --read-data").await;
+    restic("restore latest --target back").await;
+    assert_same(&tree, &fixture.directory.path().join("back/tree"));
+    restic("forget --keep-last 1 --prune").await;
+    assert_eq!(restic("snapshots --compact").await.matches("snapshots").count(), 1);
+}

@@ -44,6 +44,7 @@ pub(super) async fn metadata_are_kept(fixture: Fixture) {
         user: [("mode", "33188"), ("mtime", "1700000000.123456789"), ("with-dash", "a=b;c, d")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+        ..ObjectMetadata::default()
     };
     let request =
         PutRequest { key: key("object"), metadata: metadata.clone(), conditions: WriteConditions::None };

@@ -16,7 +16,7 @@ use super::readers::blocking;
 use super::receive::receive_file;
 use super::rows::{StoredBody, find_bucket};
 use super::service::Inner;
-use crate::{Body, BucketName, CopySource, ETag, Error, Result, Upload};
+use crate::{Body, BucketName, ChecksumAlgorithm, ChecksumHasher, CopySource, ETag, Error, Result, Upload};
 
 /// Where the bytes of a part come from.
 enum Source {
@@ -27,10 +27,13 @@ enum Source {
 }
 
 /// Which part of which upload is filled.
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) bucket: BucketName,
     pub(super) upload: Upload,
     pub(super) number: u32,
+    /// The checksum that the part must have.
+    pub(super) checksum: Option<ChecksumAlgorithm>,
 }
 
 /// Copies a range of an object into a part.
@@ -55,16 +58,13 @@ pub(super) async fn copy_part(
             Body::Stream { length, stream: stream_body(None, BodyReader::new(&pieces, pinned)) }
         }
     };
-    let received = receive_file(inner, body).await?;
+    let received = receive_file(inner, body, target.checksum).await?;
     inner
         .writer
         .apply(move |change| {
             let extents = change.publish_file(received.body)?;
-            put_part(
-                change,
-                &target,
-                &Part { number: target.number, size: length, md5: received.md5, extents },
-            )
+            let (md5, checksum) = (received.md5, received.checksum);
+            put_part(change, &target, &Part { number: target.number, size: length, md5, extents, checksum })
         })
         .await
 }
@@ -106,16 +106,19 @@ fn wastes_little(connection: &Connection, pieces: &[Extent]) -> Result<bool> {
 /// Makes the part of the same files; none if one of them was deleted meanwhile.
 async fn share_files(inner: &Inner, target: &Target, pieces: &[Extent], size: u64) -> Result<Option<ETag>> {
     let mut reader = BodyReader::new(pieces, pin(&inner.files, pieces));
-    let md5 = blocking(move || {
+    let mut hasher = target.checksum.map(ChecksumAlgorithm::hasher);
+    let (md5, checksum) = blocking(move || {
         let mut md5 = Md5::new();
         while let Some(chunk) = reader.next_chunk()? {
-            md5.update(chunk);
+            md5.update(&chunk);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&chunk);
+            }
         }
-        Ok(md5.finalize().into())
+        Ok((md5.finalize().into(), hasher.map(ChecksumHasher::checksum)))
     })
     .await?;
-    let target =
-        Target { bucket: target.bucket.clone(), upload: target.upload.clone(), number: target.number };
+    let target = target.clone();
     let extents = pieces.to_vec();
     inner
         .writer
@@ -123,7 +126,7 @@ async fn share_files(inner: &Inner, target: &Target, pieces: &[Extent], size: u6
             if !change.share(&extents)? {
                 return Ok(None);
             }
-            put_part(change, &target, &Part { number: target.number, size, md5, extents }).map(Some)
+            put_part(change, &target, &Part { number: target.number, size, md5, extents, checksum }).map(Some)
         })
         .await
 }

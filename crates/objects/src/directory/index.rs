@@ -9,13 +9,20 @@ use super::failure::io_failure;
 use crate::Result;
 
 /// The layout below; a store of another version is refused.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// From layout 1, which did not keep the MD5 of body files.
 const FROM_1: &str = "ALTER TABLE files ADD COLUMN md5 BLOB";
 
 /// From layout 2, whose buckets had no lifecycle.
 const FROM_2: &str = "CREATE TABLE lifecycles (bucket INTEGER PRIMARY KEY, rules TEXT NOT NULL) STRICT";
+
+/// From layout 3, which kept no checksums, parts of finished objects, and CORS rules.
+const FROM_3: &str = "ALTER TABLE objects ADD COLUMN checksum TEXT;
+ALTER TABLE objects ADD COLUMN parts TEXT;
+ALTER TABLE uploads ADD COLUMN checksum TEXT;
+ALTER TABLE parts ADD COLUMN checksum TEXT;
+CREATE TABLE cors (bucket INTEGER PRIMARY KEY, rules TEXT NOT NULL) STRICT";
 
 /// Columns that a listing needs stand before those that may be long: SQLite reads a row only as far as asked.
 ///
@@ -24,9 +31,11 @@ const FROM_2: &str = "CREATE TABLE lifecycles (bucket INTEGER PRIMARY KEY, rules
 const SCHEMA: &str = "
 CREATE TABLE buckets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL) STRICT;
 CREATE TABLE lifecycles (bucket INTEGER PRIMARY KEY, rules TEXT NOT NULL) STRICT;
+CREATE TABLE cors (bucket INTEGER PRIMARY KEY, rules TEXT NOT NULL) STRICT;
 CREATE TABLE objects (
     bucket INTEGER NOT NULL, key BLOB NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
     modified INTEGER NOT NULL, metadata TEXT, upload TEXT, inline_body INTEGER, extents BLOB,
+    checksum TEXT, parts TEXT,
     PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE inline_bodies (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
@@ -35,12 +44,13 @@ CREATE TABLE files (
 ) STRICT;
 CREATE TABLE pending (id INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE uploads (
-    id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL, started INTEGER NOT NULL, metadata TEXT
+    id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL, started INTEGER NOT NULL, metadata TEXT,
+    checksum TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX uploads_by_key ON uploads (bucket, key, started);
 CREATE TABLE parts (
     upload TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
-    modified INTEGER NOT NULL, extents BLOB NOT NULL,
+    modified INTEGER NOT NULL, extents BLOB NOT NULL, checksum TEXT,
     PRIMARY KEY (upload, number)
 ) STRICT, WITHOUT ROWID;
 ";
@@ -60,8 +70,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     )?;
     match connection.query_row("PRAGMA user_version", [], |row| row.get(0))? {
         0 => create_tables(&connection)?,
-        1 => upgrade(&connection, &[FROM_1, FROM_2])?,
-        2 => upgrade(&connection, &[FROM_2])?,
+        1 => upgrade(&connection, &[FROM_1, FROM_2, FROM_3])?,
+        2 => upgrade(&connection, &[FROM_2, FROM_3])?,
+        3 => upgrade(&connection, &[FROM_3])?,
         VERSION => {}
         other => return Err(unknown_version(other)),
     }

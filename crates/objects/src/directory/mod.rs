@@ -15,6 +15,7 @@
 
 mod change;
 mod copy_part;
+mod cors;
 mod expire;
 mod extents;
 mod failure;

@@ -10,13 +10,13 @@ use super::change::Change;
 use super::extents::{self, Extent};
 use super::failure::damaged;
 use super::rows::{
-    BucketId, ObjectRow, StoredBody, find_object, metadata_from_sql, metadata_to_sql, time_from_sql,
-    time_to_sql,
+    BucketId, ObjectRow, StoredBody, checksum_from_sql, find_object, metadata_from_sql, metadata_to_sql,
+    time_from_sql, time_to_sql,
 };
 use crate::listing::successor;
 use crate::{
-    CompletedPart, CreateUpload, ETag, Error, ObjectInfo, ObjectKey, ObjectMetadata, PartInfo, PutResponse,
-    Result, Upload, UploadId, UploadInfo, WriteConditions,
+    Checksum, CompletedPart, CreateUpload, ETag, Error, ObjectInfo, ObjectKey, ObjectMetadata, ObjectPart,
+    PartInfo, PartsChecksum, PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
 };
 
 /// S3's minimum for all parts but the last.
@@ -32,6 +32,13 @@ pub(super) struct Part {
     pub(super) size: u64,
     pub(super) md5: [u8; 16],
     pub(super) extents: Vec<Extent>,
+    pub(super) checksum: Option<Checksum>,
+}
+
+/// What an upload in progress was begun with.
+pub(super) struct Begun {
+    metadata: ObjectMetadata,
+    pub(super) checksum: Option<PartsChecksum>,
 }
 
 /// Refuses numbers that no part can have.
@@ -40,29 +47,45 @@ pub(super) fn check_number(number: u32) -> Result<()> {
 }
 
 /// Starts an upload.
-pub(super) fn create(change: &Change<'_>, bucket: BucketId, request: &CreateUpload, id: &str) -> Result<()> {
+pub(super) fn create(
+    change: &Change<'_>,
+    bucket: BucketId,
+    request: &CreateUpload,
+    checksum: Option<PartsChecksum>,
+    id: &str,
+) -> Result<()> {
     change
         .prepare_cached(
-            "INSERT INTO uploads (id, bucket, key, started, metadata) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO uploads (id, bucket, key, started, metadata, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             id,
             bucket.0,
             request.key.as_bytes(),
             time_to_sql(SystemTime::now()),
-            metadata_to_sql(&request.metadata)
+            metadata_to_sql(&request.metadata),
+            checksum.map(|checksum| checksum.to_string())
         ])?;
     Ok(())
 }
 
-/// The metadata that an upload in progress was started with.
-pub(super) fn find(connection: &Connection, bucket: BucketId, upload: &Upload) -> Result<ObjectMetadata> {
-    let text: Option<Option<String>> = connection
-        .prepare_cached("SELECT metadata FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3")?
-        .query_row(params![upload.id.0, bucket.0, upload.key.as_bytes()], |row| row.get(0))
+/// What an upload in progress was begun with.
+pub(super) fn find(connection: &Connection, bucket: BucketId, upload: &Upload) -> Result<Begun> {
+    let row: Option<(Option<String>, Option<String>)> = connection
+        .prepare_cached("SELECT metadata, checksum FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3")?
+        .query_row(params![upload.id.0, bucket.0, upload.key.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    let text = text.ok_or_else(|| Error::NoSuchUpload { upload: upload.id.0.clone() })?;
-    metadata_from_sql(text.as_deref())
+    let (metadata, checksum) = row.ok_or_else(|| Error::NoSuchUpload { upload: upload.id.0.clone() })?;
+    let metadata = metadata_from_sql(metadata.as_deref())?;
+    Ok(Begun { metadata, checksum: checksum_from_sql(checksum)? })
+}
+
+/// The parts of which an object was made.
+pub(super) fn parts_of(object: &ObjectRow) -> Result<Vec<ObjectPart>> {
+    let Some(text) = &object.parts else { return Ok(Vec::new()) };
+    serde_json::from_str(text).map_err(|_| damaged("the parts of an object"))
 }
 
 /// Adds a part in place of an earlier one of its number.
@@ -78,7 +101,8 @@ pub(super) fn put_part(change: &mut Change<'_>, upload: &Upload, part: &Part) ->
     let etag = HEXLOWER.encode(&part.md5);
     change
         .prepare_cached(
-            "INSERT INTO parts (upload, number, size, etag, modified, extents) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO parts (upload, number, size, etag, modified, extents, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             upload.id.0,
@@ -86,7 +110,8 @@ pub(super) fn put_part(change: &mut Change<'_>, upload: &Upload, part: &Part) ->
             part.size.cast_signed(),
             etag,
             time_to_sql(SystemTime::now()),
-            extents::encode(&part.extents)
+            extents::encode(&part.extents),
+            part.checksum.as_ref().map(ToString::to_string)
         ])?;
     Ok(ETag(etag))
 }
@@ -100,7 +125,7 @@ pub(super) fn complete(
     conditions: &WriteConditions,
 ) -> Result<PutResponse> {
     let existing = find_object(change, bucket, &upload.key)?;
-    let metadata = match (find(change, bucket, upload), &existing) {
+    let begun = match (find(change, bucket, upload), &existing) {
         (Err(Error::NoSuchUpload { .. }), Some(object)) if object.upload.as_ref() == Some(&upload.id.0) => {
             return Ok(response(&object.info));
         }
@@ -108,14 +133,21 @@ pub(super) fn complete(
     };
     conditions.check(existing.as_ref().map(|object| &object.info.etag))?;
     let assembled = assemble(change, upload, parts)?;
-    let info =
-        ObjectInfo { size: assembled.size, etag: assembled.etag, last_modified: SystemTime::now(), metadata };
+    let sums = assembled.parts.iter().map(|part| (part.checksum.as_ref(), part.size));
+    let info = ObjectInfo {
+        size: assembled.size,
+        etag: assembled.etag,
+        last_modified: SystemTime::now(),
+        metadata: begun.metadata,
+        checksum: begun.checksum.and_then(|checksum| checksum.combine(sums)),
+    };
     let object = ObjectRow {
         bucket,
         key: upload.key.clone(),
         info,
         upload: Some(upload.id.0.clone()),
         body: StoredBody::Extents(assembled.extents),
+        parts: Some(serde_json::to_string(&assembled.parts).expect("numbers and text always become JSON")),
     };
     change.put_object(&object, existing.as_ref())?;
     forget(change, upload)?;
@@ -141,17 +173,21 @@ pub(super) fn abort_all(change: &mut Change<'_>, bucket: BucketId) -> Result<()>
 
 /// The parts of an upload by number.
 pub(super) fn list_parts(connection: &Connection, upload: &Upload) -> Result<Vec<PartInfo>> {
-    let mut select = connection
-        .prepare_cached("SELECT number, size, etag, modified FROM parts WHERE upload = ?1 ORDER BY number")?;
-    let rows = select.query_map([&upload.id.0], |row| {
-        Ok(PartInfo {
+    let mut select = connection.prepare_cached(
+        "SELECT number, size, etag, modified, checksum FROM parts WHERE upload = ?1 ORDER BY number",
+    )?;
+    let mut rows = select.query([&upload.id.0])?;
+    let mut parts = Vec::new();
+    while let Some(row) = rows.next()? {
+        parts.push(PartInfo {
             number: row.get(0)?,
             size: row.get::<_, i64>(1)?.cast_unsigned(),
             etag: ETag(row.get(2)?),
             last_modified: time_from_sql(row.get(3)?),
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+            checksum: checksum_from_sql(row.get(4)?)?,
+        });
+    }
+    Ok(parts)
 }
 
 /// Uploads in progress by key, the older first.
@@ -183,12 +219,14 @@ struct Assembled {
     size: u64,
     etag: ETag,
     extents: Vec<Extent>,
+    parts: Vec<ObjectPart>,
 }
 
 /// Takes the parts out of the upload; those that stay are not wanted.
 fn assemble(change: &Change<'_>, upload: &Upload, parts: &[CompletedPart]) -> Result<Assembled> {
     check_order(parts)?;
-    let mut assembled = Assembled { size: 0, etag: ETag(String::new()), extents: Vec::new() };
+    let mut assembled =
+        Assembled { size: 0, etag: ETag(String::new()), extents: Vec::new(), parts: Vec::new() };
     let mut md5 = Md5::new();
     for (index, wanted) in parts.iter().enumerate() {
         let part = take_part(change, upload, wanted)?;
@@ -198,6 +236,8 @@ fn assemble(change: &Change<'_>, upload: &Upload, parts: &[CompletedPart]) -> Re
         md5.update(part.md5);
         assembled.size += part.size;
         assembled.extents.extend(part.extents);
+        let (number, size, checksum) = (part.number, part.size, part.checksum);
+        assembled.parts.push(ObjectPart { number, size, checksum });
     }
     assembled.etag = ETag(format!("{}-{}", HEXLOWER.encode(&md5.finalize()), parts.len()));
     Ok(assembled)
@@ -214,12 +254,14 @@ fn check_order(parts: &[CompletedPart]) -> Result<()> {
 }
 
 fn take_part(change: &Change<'_>, upload: &Upload, wanted: &CompletedPart) -> Result<Part> {
-    let sql = "DELETE FROM parts WHERE upload = ?1 AND number = ?2 RETURNING size, etag, extents";
+    let sql = "DELETE FROM parts WHERE upload = ?1 AND number = ?2 RETURNING size, etag, extents, checksum";
     let mut delete = change.prepare_cached(sql)?;
-    let row: Option<(i64, String, Vec<u8>)> = delete
-        .query_row(params![upload.id.0, wanted.number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    let row: Option<(i64, String, Vec<u8>, Option<String>)> = delete
+        .query_row(params![upload.id.0, wanted.number], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
         .optional()?;
-    let Some((size, etag, encoded)) = row.filter(|(_, etag, _)| *etag == wanted.etag.0) else {
+    let Some((size, etag, encoded, checksum)) = row.filter(|(_, etag, ..)| *etag == wanted.etag.0) else {
         return Err(Error::InvalidPart { number: wanted.number });
     };
     let md5 = HEXLOWER.decode(etag.as_bytes()).ok().and_then(|md5| md5.try_into().ok());
@@ -228,6 +270,7 @@ fn take_part(change: &Change<'_>, upload: &Upload, wanted: &CompletedPart) -> Re
         size: size.cast_unsigned(),
         md5: md5.ok_or_else(|| damaged("a part's MD5"))?,
         extents: extents::decode(&encoded)?,
+        checksum: checksum_from_sql(checksum)?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Writes of whole objects, each inside one transaction.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
@@ -8,7 +9,9 @@ use rusqlite::params;
 use super::change::Change;
 use super::receive::{NewBody, Received};
 use super::rows::{BucketId, ObjectRow, find_bucket, find_object, require_object};
-use crate::{CopyRequest, ETag, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse, Result};
+use crate::{
+    CopyRequest, ETag, Error, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse, Result,
+};
 
 /// Publishes a body that was received.
 pub(super) fn put(
@@ -24,9 +27,11 @@ pub(super) fn put(
         etag: ETag(HEXLOWER.encode(&received.md5)),
         last_modified: SystemTime::now(),
         metadata: request.metadata,
+        checksum: received.checksum,
     };
     let body = change.publish(received.body)?;
-    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing.as_ref())
+    let row = ObjectRow { bucket, key: request.key, info, upload: None, body, parts: None };
+    store(change, row, existing.as_ref())
 }
 
 /// Makes an object that shares the body of another.
@@ -45,7 +50,8 @@ pub(super) fn copy(change: &mut Change<'_>, bucket: BucketId, request: CopyReque
     };
     let info = ObjectInfo { last_modified: SystemTime::now(), metadata, ..source.info };
     let body = change.copy_body(&source.body)?;
-    store(change, ObjectRow { bucket, key: request.key, info, upload: None, body }, existing.as_ref())
+    let row = ObjectRow { bucket, key: request.key, info, upload: None, body, parts: source.parts };
+    store(change, row, existing.as_ref())
 }
 
 /// Deletes an object, if there is one.
@@ -55,6 +61,31 @@ pub(super) fn delete(change: &mut Change<'_>, bucket: BucketId, key: &ObjectKey)
         .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?
         .execute(params![bucket.0, key.as_bytes()])?;
     change.release_body(&object.body)
+}
+
+/// Deletes an object, if there is one, that has this ETag.
+pub(super) fn delete_matching(
+    change: &mut Change<'_>,
+    bucket: BucketId,
+    key: &ObjectKey,
+    etag: &ETag,
+) -> Result<()> {
+    match find_object(change, bucket, key)? {
+        Some(object) if !etag.matches(&object.info.etag) => Err(Error::PreconditionFailed),
+        _ => delete(change, bucket, key),
+    }
+}
+
+/// Replaces the tags; the object stays what it is, so its time does as well.
+pub(super) fn set_tags(
+    change: &mut Change<'_>,
+    bucket: BucketId,
+    key: &ObjectKey,
+    tags: BTreeMap<String, String>,
+) -> Result<()> {
+    let mut object = require_object(change, bucket, key)?;
+    object.info.metadata.tags = tags;
+    object.store(change)
 }
 
 fn store(change: &mut Change<'_>, object: ObjectRow, existing: Option<&ObjectRow>) -> Result<PutResponse> {

@@ -10,7 +10,7 @@ use super::failure::io_failure;
 use super::files::NewFile;
 use super::readers::blocking;
 use super::service::Inner;
-use crate::{Body, ByteStream, Result};
+use crate::{Body, ByteStream, Checksum, ChecksumAlgorithm, ChecksumHasher, Result};
 
 /// Bodies up to this size are kept in the index: a row costs less than a file with two syncs.
 pub(super) const INLINE_LIMIT: u64 = 16 * 1024;
@@ -33,6 +33,8 @@ pub(super) struct Received<B> {
     pub(super) body: B,
     pub(super) md5: [u8; 16],
     pub(super) size: u64,
+    /// The one that was asked for, or the one that the body brought.
+    pub(super) checksum: Option<Checksum>,
 }
 
 /// Takes in the body of an object.
@@ -40,29 +42,38 @@ pub(super) async fn receive(inner: &Inner, body: Body) -> Result<Received<NewBod
     inner.check_room().await?;
     let size = body.length();
     if size > INLINE_LIMIT {
-        let Received { body, md5, size } = receive_file(inner, body).await?;
-        return Ok(Received { body: NewBody::File(body), md5, size });
+        let Received { body, md5, size, checksum } = receive_file(inner, body, None).await?;
+        return Ok(Received { body: NewBody::File(body), md5, size, checksum });
     }
+    let checksum = body.checksum();
     let bytes = match body {
         Body::Bytes(bytes) => bytes,
         stream => collect(stream.into_stream()).await?,
     };
     let md5 = Md5::digest(&bytes).into();
-    Ok(Received { body: NewBody::Inline(bytes), md5, size })
+    Ok(Received { body: NewBody::Inline(bytes), md5, size, checksum: checksum.get() })
 }
 
-/// Takes in a body that becomes a file whatever its size.
-pub(super) async fn receive_file(inner: &Inner, body: Body) -> Result<Received<NewFile>> {
+/// Takes in a body that becomes a file whatever its size, and computes a checksum on the way.
+pub(super) async fn receive_file(
+    inner: &Inner,
+    body: Body,
+    wanted: Option<ChecksumAlgorithm>,
+) -> Result<Received<NewFile>> {
     inner.check_room().await?;
+    let brought = body.checksum();
     let mut stream = body.into_stream();
-    let mut sink = Sink { file: inner.new_file().await?, md5: Md5::new() };
+    let hasher = wanted.map(ChecksumAlgorithm::hasher);
+    let mut sink = Sink { file: inner.new_file().await?, md5: Md5::new(), hasher };
     let mut piece = next_piece(&mut stream).await?;
     while !piece.is_empty() {
         let writing = blocking(move || sink.write(&piece));
         let (written, next) = tokio::join!(writing, next_piece(&mut stream));
         (sink, piece) = (written?, next?);
     }
-    blocking(move || sink.finish()).await
+    let mut received = blocking(move || sink.finish()).await?;
+    received.checksum = received.checksum.or_else(|| brought.get());
+    Ok(received)
 }
 
 async fn collect(mut stream: ByteStream) -> Result<Bytes> {
@@ -90,6 +101,7 @@ async fn next_piece(stream: &mut ByteStream) -> Result<Vec<Bytes>> {
 struct Sink {
     file: NewFile,
     md5: Md5,
+    hasher: Option<ChecksumHasher>,
 }
 
 impl Sink {
@@ -98,6 +110,9 @@ impl Sink {
             self.file.file.write_all(chunk).map_err(io_failure)?;
             self.file.size += chunk.len() as u64;
             self.md5.update(chunk);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(chunk);
+            }
         }
         Ok(self)
     }
@@ -106,6 +121,7 @@ impl Sink {
         self.file.file.sync_all().map_err(io_failure)?;
         let size = self.file.size;
         self.file.md5 = self.md5.finalize().into();
-        Ok(Received { md5: self.file.md5, body: self.file, size })
+        let checksum = self.hasher.map(ChecksumHasher::checksum);
+        Ok(Received { md5: self.file.md5, body: self.file, size, checksum })
     }
 }

@@ -1,5 +1,6 @@
 //! Rows of the index as values.
 
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::Null;
@@ -41,6 +42,8 @@ pub(super) struct ObjectRow {
     /// The multipart upload that made it, so that a repeated completion finds its outcome.
     pub(super) upload: Option<String>,
     pub(super) body: StoredBody,
+    /// The parts it was made of, as JSON.
+    pub(super) parts: Option<String>,
 }
 
 impl ObjectRow {
@@ -53,8 +56,9 @@ impl ObjectRow {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO objects
-                     (bucket, key, size, etag, modified, metadata, upload, inline_body, extents)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     (bucket, key, size, etag, modified, metadata, upload, inline_body, extents,
+                      checksum, parts)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 self.bucket.0,
@@ -65,7 +69,9 @@ impl ObjectRow {
                 metadata_to_sql(&self.info.metadata),
                 self.upload,
                 inline,
-                extents
+                extents,
+                self.info.checksum.as_ref().map(ToString::to_string),
+                self.parts
             ])?;
         Ok(())
     }
@@ -87,7 +93,7 @@ pub(super) fn find_object(
     key: &ObjectKey,
 ) -> Result<Option<ObjectRow>> {
     let mut select = connection.prepare_cached(
-        "SELECT size, etag, modified, metadata, upload, inline_body, extents FROM objects
+        "SELECT size, etag, modified, metadata, upload, inline_body, extents, checksum, parts FROM objects
          WHERE bucket = ?1 AND key = ?2",
     )?;
     let mut rows = select.query(params![bucket.0, key.as_bytes()])?;
@@ -96,7 +102,9 @@ pub(super) fn find_object(
         Some(id) => StoredBody::Inline(id),
         None => StoredBody::Extents(extents::decode(&row.get::<_, Option<Vec<u8>>>(6)?.unwrap_or_default())?),
     };
-    Ok(Some(ObjectRow { bucket, key: key.clone(), info: info_from_row(row)?, upload: row.get(4)?, body }))
+    let info = ObjectInfo { checksum: checksum_from_sql(row.get(7)?)?, ..info_from_row(row)? };
+    let (upload, parts) = (row.get(4)?, row.get(8)?);
+    Ok(Some(ObjectRow { bucket, key: key.clone(), info, upload, body, parts }))
 }
 
 /// The object of that key, or the error that there is none.
@@ -115,7 +123,13 @@ pub(super) fn info_from_row(row: &Row<'_>) -> Result<ObjectInfo> {
         etag: ETag(row.get(1)?),
         last_modified: time_from_sql(row.get(2)?),
         metadata: metadata_from_sql(row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?)?,
+        checksum: None,
     })
+}
+
+/// A checksum, or what an upload says about checksums.
+pub(super) fn checksum_from_sql<T: FromStr>(text: Option<String>) -> Result<Option<T>> {
+    text.map(|text| text.parse().map_err(|_| damaged("a checksum"))).transpose()
 }
 
 /// Nanoseconds since 1970.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::change::Change;
+use super::cors;
 use super::expire;
 use super::failure::io_failure;
 use super::files::{FileId, Files, NewFile, make_directory, sync_directory};
@@ -21,7 +22,9 @@ use super::reserve::Reserve;
 use super::rows::{find_bucket, time_from_sql, time_to_sql};
 use super::store::DirectoryStore;
 use super::writer::Writer;
-use crate::{BucketInfo, BucketName, Error, Expired, LifecycleRule, ObjectService, ObjectStore, Result};
+use crate::{
+    BucketInfo, BucketName, CorsRule, Error, Expired, LifecycleRule, ObjectService, ObjectStore, Result,
+};
 
 /// File ids reserved with one commit. After a crash at most this many per writer at work are looked at.
 const RESERVATION: usize = 256;
@@ -168,6 +171,21 @@ impl ObjectService for DirectoryService {
         self.inner.writer.apply(set).await
     }
 
+    async fn cors(&self, bucket: &BucketName) -> Result<Vec<CorsRule>> {
+        let bucket = bucket.clone();
+        let read = move |connection: &Connection| cors::rules(connection, find_bucket(connection, &bucket)?);
+        self.inner.readers.read(read).await
+    }
+
+    async fn set_cors(&self, bucket: &BucketName, rules: Vec<CorsRule>) -> Result<()> {
+        let bucket = bucket.clone();
+        let set = move |change: &mut Change<'_>| {
+            let bucket = find_bucket(change, &bucket)?;
+            cors::set_rules(change, bucket, &rules)
+        };
+        self.inner.writer.apply(set).await
+    }
+
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {
         Arc::new(DirectoryStore::new(Arc::clone(&self.inner), name.clone()))
     }
@@ -194,6 +212,7 @@ fn delete_bucket(change: &mut Change<'_>, name: &BucketName) -> Result<()> {
     }
     multipart::abort_all(change, bucket)?;
     expire::set_rules(change, bucket, &[])?;
+    cors::set_rules(change, bucket, &[])?;
     change.prepare_cached("DELETE FROM buckets WHERE id = ?1")?.execute([bucket.0])?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One bucket of the embedded store.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use super::service::Inner;
 use super::{list, mutations};
 use crate::{
     Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectStore, PartInfo,
-    PutRequest, PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
+    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, ObjectStore,
+    PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
 };
 
 /// One bucket; may not exist.
@@ -63,9 +64,20 @@ impl DirectoryStore {
         .await
     }
 
-    async fn check_upload(&self, upload: &Upload) -> Result<()> {
+    /// The checksum that the parts of an upload must have.
+    async fn checksum_of(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
         let upload = upload.clone();
-        self.read(move |connection, bucket| multipart::find(connection, bucket, &upload).map(drop)).await
+        self.read(move |connection, bucket| Ok(multipart::find(connection, bucket, &upload)?.checksum)).await
+    }
+
+    async fn begin_upload(&self, request: CreateUpload, checksum: Option<PartsChecksum>) -> Result<Upload> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| io_failure(std::io::Error::other(error)))?;
+        let upload = Upload { key: request.key.clone(), id: UploadId(HEXLOWER.encode(&random)) };
+        let id = upload.id.0.clone();
+        self.inner.check_room().await?;
+        self.write(move |change, bucket| multipart::create(change, bucket, &request, checksum, &id)).await?;
+        Ok(upload)
     }
 
     /// Changes this bucket.
@@ -140,6 +152,17 @@ impl ObjectStore for DirectoryStore {
         Ok(vec![Ok(()); outcomes])
     }
 
+    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+        let key = key.clone();
+        self.free(move |change, bucket| mutations::delete_matching(change, bucket, &key, &etag)).await
+    }
+
+    async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
+        let key = key.clone();
+        self.inner.check_room().await?;
+        self.write(move |change, bucket| mutations::set_tags(change, bucket, &key, tags)).await
+    }
+
     async fn copy(&self, request: CopyRequest) -> Result<PutResponse> {
         self.inner.check_room().await?;
         self.write(move |change, bucket| mutations::copy(change, bucket, request)).await
@@ -150,19 +173,27 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Upload> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| io_failure(std::io::Error::other(error)))?;
-        let upload = Upload { key: request.key.clone(), id: UploadId(HEXLOWER.encode(&random)) };
-        let id = upload.id.0.clone();
-        self.inner.check_room().await?;
-        self.write(move |change, bucket| multipart::create(change, bucket, &request, &id)).await?;
-        Ok(upload)
+        self.begin_upload(request, None).await
+    }
+
+    async fn create_checked_upload(&self, request: CreateUpload, checksum: PartsChecksum) -> Result<Upload> {
+        self.begin_upload(request, Some(checksum)).await
+    }
+
+    async fn upload_checksum(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
+        self.checksum_of(upload).await
+    }
+
+    async fn object_parts(&self, key: &ObjectKey) -> Result<Vec<ObjectPart>> {
+        let key = key.clone();
+        self.read(move |connection, bucket| multipart::parts_of(&require_object(connection, bucket, &key)?))
+            .await
     }
 
     async fn upload_part(&self, upload: &Upload, number: u32, body: Body) -> Result<ETag> {
         multipart::check_number(number)?;
-        self.check_upload(upload).await?;
-        let received = receive_file(&self.inner, body).await?;
+        let wanted = self.checksum_of(upload).await?.map(|checksum| checksum.algorithm);
+        let received = receive_file(&self.inner, body, wanted).await?;
         let upload = upload.clone();
         self.write(move |change, bucket| {
             multipart::find(change, bucket, &upload)?;
@@ -170,7 +201,8 @@ impl ObjectStore for DirectoryStore {
                 0 => Vec::new(),
                 _ => change.publish_file(received.body)?,
             };
-            let part = Part { number, size: received.size, md5: received.md5, extents };
+            let checksum = received.checksum;
+            let part = Part { number, size: received.size, md5: received.md5, extents, checksum };
             multipart::put_part(change, &upload, &part)
         })
         .await
@@ -184,8 +216,8 @@ impl ObjectStore for DirectoryStore {
         range: Range<u64>,
     ) -> Result<ETag> {
         multipart::check_number(number)?;
-        self.check_upload(upload).await?;
-        let target = Target { bucket: self.name.clone(), upload: upload.clone(), number };
+        let checksum = self.checksum_of(upload).await?.map(|checksum| checksum.algorithm);
+        let target = Target { bucket: self.name.clone(), upload: upload.clone(), number, checksum };
         copy_part(&self.inner, target, source, range).await
     }
 

@@ -69,7 +69,7 @@ impl Content {
 
 impl StoredObject {
     pub(super) fn new(content: Content, etag: ETag, metadata: ObjectMetadata) -> Self {
-        let info = ObjectInfo { size: content.length, etag, last_modified: now(), metadata };
+        let info = ObjectInfo { size: content.length, etag, last_modified: now(), metadata, checksum: None };
         Self { info, content }
     }
 

@@ -46,6 +46,7 @@ impl PendingUpload {
             size: part.content.length,
             etag: part.content.etag(),
             last_modified: part.written,
+            checksum: None,
         };
         self.parts.iter().map(info).collect()
     }

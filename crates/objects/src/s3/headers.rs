@@ -1,5 +1,6 @@
 //! Headers that describe objects, both ways.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -31,6 +32,7 @@ pub(super) fn object_info(headers: &HeaderMap) -> Result<ObjectInfo> {
             .and_then(|date| parse_date(&date))
             .unwrap_or(SystemTime::UNIX_EPOCH),
         metadata: metadata(headers),
+        checksum: None,
     })
 }
 
@@ -68,6 +70,7 @@ fn metadata(headers: &HeaderMap) -> ObjectMetadata {
         content_language: text(headers, &CONTENT_LANGUAGE),
         expires: text(headers, &EXPIRES),
         user: user.collect(),
+        tags: BTreeMap::new(),
     }
 }
 

@@ -251,7 +251,9 @@ fn cut_short(read: u64, expected: Option<u64>, error: &hyper::Error) -> Error {
 /// Nobody reads a body of no bytes, so its end is looked at before the request instead.
 async fn without_empty_stream(body: Body) -> Result<Body> {
     match body {
-        Body::Stream { length: 0, stream } => collect(crate::exact_length(0, stream)).await.map(Body::Bytes),
+        Body::Stream { length: 0, stream } | Body::Verified { length: 0, stream, .. } => {
+            collect(crate::exact_length(0, stream)).await.map(Body::Bytes)
+        }
         body => Ok(body),
     }
 }
@@ -260,14 +262,16 @@ async fn without_empty_stream(body: Body) -> Result<Body> {
 fn replay(body: &mut Body) -> (Body, bool) {
     match body {
         Body::Bytes(bytes) => (Body::Bytes(bytes.clone()), true),
-        Body::Stream { .. } => (std::mem::replace(body, Body::Bytes(Bytes::new())), false),
+        Body::Stream { .. } | Body::Verified { .. } => {
+            (std::mem::replace(body, Body::Bytes(Bytes::new())), false)
+        }
     }
 }
 
 fn request_body(body: Body) -> RequestBody {
     match body {
         Body::Bytes(bytes) => Full::new(bytes).map_err(|never| match never {}).boxed_unsync(),
-        Body::Stream { length, stream } => {
+        Body::Stream { length, stream } | Body::Verified { length, stream, .. } => {
             let exact = crate::exact_length(length, stream);
             StreamBody::new(exact.map_ok(Frame::data)).boxed_unsync()
         }

@@ -246,3 +246,28 @@ fn nothing_shows_a_secret() {
     let shown = format!("{credentials:?} {signer:?} {chunks:?} {parts:?}");
     assert!(!shown.contains("wJalr") && !shown.contains("the-token-canary"), "{shown}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn claims_of_any_shape_are_read_or_refused(
+        header in "(AWS4-HMAC-SHA256 |AWS4-ECDSA-P256-SHA256 |Credential=|AKID|/20260101|/us-east-1|/s3|/aws4_request|,|SignedHeaders=host|;|Signature=|[a-f0-9=/ ]){0,14}",
+        query in "(X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature)=|AWS4-HMAC-SHA256|&|%2F|%|[a-z0-9/TZ]){0,20}",
+        date in "([0-9]{8}T[0-9]{6}Z|[0-9TZ]{0,20})",
+    ) {
+        let secret = Credentials::new("AKID", "secret").secret_access_key;
+        let request = |with_header: bool| {
+            let mut builder = Request::get("/bucket/key").header("host", "h").header("x-amz-date", &date);
+            if with_header {
+                builder = builder.header("authorization", header.trim());
+            }
+            builder.body(()).expect("a request").into_parts().0
+        };
+        for (parts, raw_query) in [(request(true), ""), (request(false), query.as_str())] {
+            let received = SignedRequest { raw_query, ..SignedRequest::of(&parts) };
+            if let Ok(Some(claim)) = Claim::of(&received) {
+                // Nobody guesses a signature.
+                proptest::prop_assert!(claim.verify(&received, &secret).is_err());
+            }
+        }
+    }
+}

@@ -59,6 +59,7 @@ pub(in crate::s3) fn parse_parts(body: &[u8]) -> Result<(Vec<PartInfo>, Option<u
             .as_deref()
             .and_then(super::timestamp)
             .unwrap_or(SystemTime::UNIX_EPOCH),
+        checksum: None,
     };
     let next = document.next_part_number_marker.filter(|_| document.is_truncated);
     Ok((document.parts.into_iter().map(info).collect(), next))
