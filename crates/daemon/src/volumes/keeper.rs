@@ -24,6 +24,8 @@ const MAX_RESTARTS: u32 = 10;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// How long a worker may take to open its bucket or archive.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause after a worker that did not start.
+const RETRY_START: Duration = Duration::from_millis(200);
 /// Pause after a request that could not be taken.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 /// How long beyond its deadline a worker may take to say that it ended.
@@ -226,22 +228,8 @@ impl Keeper {
                 break;
             }
             tracing::warn!(volume = served.id.0, ?status, "a worker died and is replaced");
-            deaths.retain(|death: &Instant| death.elapsed() < RESTART_WINDOW);
-            deaths.push(Instant::now());
-            if deaths.len() > MAX_RESTARTS as usize {
-                tracing::error!(
-                    volume = served.id.0,
-                    "its workers die again and again: the volume is given up"
-                );
-                break;
-            }
-            match self.start_ready(served, true) {
-                Ok(next) => worker = next,
-                Err(error) => {
-                    tracing::error!(volume = served.id.0, %error, "no worker can be started: the volume is given up");
-                    break;
-                }
-            }
+            let Some(next) = self.replace(served, &mut deaths) else { break };
+            worker = next;
             self.with_entry(&served.id, |entry| {
                 entry.channel = Arc::clone(&worker.channel);
                 entry.worker = worker.child.id();
@@ -251,6 +239,26 @@ impl Keeper {
         // With the last descriptor of its device the kernel ends the connection; see fuse(4).
         self.lock().volumes.remove(&served.id);
         self.changed.notify_all();
+    }
+
+    /// The next worker. One that dies or fails while it starts counts as a death, too.
+    fn replace(&self, served: &Served, deaths: &mut Vec<Instant>) -> Option<Worker> {
+        loop {
+            deaths.retain(|death| death.elapsed() < RESTART_WINDOW);
+            deaths.push(Instant::now());
+            if deaths.len() > MAX_RESTARTS as usize {
+                tracing::error!(volume = served.id.0, "its workers die again and again: it is given up");
+                return None;
+            }
+            match self.start_ready(served, true) {
+                Ok(next) => return Some(next),
+                Err(error) => tracing::warn!(volume = served.id.0, %error, "a worker does not start"),
+            }
+            if self.with_entry(&served.id, |entry| entry.ending).unwrap_or(true) {
+                return None;
+            }
+            std::thread::sleep(RETRY_START);
+        }
     }
 
     fn with_entry<T>(&self, id: &VolumeId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
