@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// The cache leaves this part of the disk free: one eighth.
 const KEPT_FREE: u64 = 8;
+/// ... but not more than this.
+const KEPT_FREE_BYTES: u64 = 4 << 30;
 
 /// Chunks by number.
 #[derive(Debug)]
@@ -66,7 +68,8 @@ impl DiskCache {
 
     fn write(&self, start: u64, chunk: &[u8]) -> io::Result<()> {
         let disk = fstatvfs(&self.file)?;
-        if disk.f_bavail < disk.f_blocks / KEPT_FREE {
+        let kept_free = (disk.f_blocks / KEPT_FREE).min(KEPT_FREE_BYTES / disk.f_frsize.max(1));
+        if disk.f_bavail < kept_free {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.write_all_at(chunk, start)

@@ -174,7 +174,10 @@ async fn nothing_but_the_grants_can_be_reached() {
             ("GET /B?lifecycle", 403),
             ("PUT /B?lifecycle", 403),
             ("DELETE /B?lifecycle", 403),
-            ("PUT /B?cors", 501),
+            ("PUT /B?cors", 403),
+            ("GET /B?cors", 403),
+            ("DELETE /B?cors", 403),
+            ("OPTIONS /B/in%20side/a", 405),
             ("GET /B?uploads", 403),
             ("GET /B?versions&prefix=in%20side/", 501),
         ] {
