@@ -150,12 +150,13 @@ fn prepare(settings: &Settings) -> Result<[File; 2], StartError> {
         private_directory(&settings.data.join(name))?;
     }
     private_directory(&settings.run.join("sandboxes"))?;
-    Ok([lock(&settings.data)?, lock(&settings.run)?])
+    // Two names, because both may be one directory.
+    Ok([lock(&settings.data, "daemon.lock")?, lock(&settings.run, "run.lock")?])
 }
 
 /// Held as long as the file is open.
-fn lock(directory: &Path) -> Result<File, StartError> {
-    let path = directory.join("daemon.lock");
+fn lock(directory: &Path, name: &str) -> Result<File, StartError> {
+    let path = directory.join(name);
     let unusable = |source| StartError::Directory { path: path.clone(), source };
     let lock = File::create(&path).map_err(unusable)?;
     match lock.try_lock() {

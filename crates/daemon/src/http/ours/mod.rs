@@ -6,6 +6,7 @@ mod exec;
 mod files;
 mod grants;
 mod mounts;
+mod pending;
 mod sandboxes;
 mod service;
 
@@ -25,7 +26,7 @@ type App = State<Arc<Services>>;
 type Result<T> = std::result::Result<T, OurError>;
 
 pub(super) fn routes() -> Router<Arc<Services>> {
-    Router::new()
+    pending::routes()
         .route("/health", get(service::health))
         .route("/v1/info", get(service::info))
         .route("/v1/sandboxes", get(sandboxes::list).post(sandboxes::create))

@@ -39,6 +39,9 @@ async fn options_that_are_not_built_yet_are_named() {
     daemon.post("/v1/sandboxes/a/backups", &gitignore).await.is_ours(501, "NOT_SUPPORTED", "gitignore");
     let level = json!({"dir": "/workspace", "compression": {"format": "zstd:19"}});
     daemon.post("/v1/sandboxes/a/backups", &level).await.is_ours(501, "NOT_SUPPORTED", "zstd:19");
+    for (path, part) in [("sessions/s", "sessions"), ("env", "setEnvVars"), ("processes", "processes")] {
+        daemon.post(&format!("/v1/sandboxes/a/{path}"), &json!({})).await.is_ours(501, "NOT_SUPPORTED", part);
+    }
 }
 
 #[tokio::test]
