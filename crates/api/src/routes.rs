@@ -11,7 +11,9 @@
 //! | `POST /v1/sandboxes/{id}/exec` | [`crate::ExecRequest`] | [`crate::ExecResult`], or [`crate::ExecEvent`]s |
 //! | `GET`, `PUT`, `DELETE /v1/sandboxes/{id}/files?path=` | raw bytes | raw bytes, [`crate::FileWritten`], [`crate::FileWritten`] |
 //! | `GET /v1/sandboxes/{id}/files/exists?path=` | | [`crate::FileExists`] |
-//! | `GET`, `POST /v1/sandboxes/{id}/directories?path=` | [`crate::MakeDirectory`] | [`crate::DirectoryListing`], [`crate::FileWritten`] |
+//! | `GET /v1/sandboxes/{id}/files/stream?path=` | | [`crate::FileStreamEvent`]s |
+//! | `POST /v1/sandboxes/{id}/files/move?path=` | [`crate::MoveFile`] | [`crate::FileMoved`] |
+//! | `GET`, `POST /v1/sandboxes/{id}/directories?path=&recursive=&includeHidden=` | [`crate::MakeDirectory`] | [`crate::DirectoryListing`], [`crate::FileWritten`] |
 //! | `GET`, `POST /v1/sandboxes/{id}/mounts` | [`crate::MountRequest`] | [`crate::MountList`], [`crate::MountInfo`] |
 //! | `DELETE /v1/sandboxes/{id}/mounts?path=` | | 204 |
 //! | `GET`, `POST /v1/sandboxes/{id}/grants` | [`crate::GrantRequest`] | [`crate::GrantList`], [`crate::GrantInfo`] |

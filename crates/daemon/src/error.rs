@@ -189,6 +189,14 @@ pub enum ServiceError {
         #[source]
         source: io::Error,
     },
+    /// Something that a file operation starts from is not there.
+    #[error("{what} not found: {path}")]
+    Missing {
+        /// `Source file` or `Directory`.
+        what: &'static str,
+        /// Its path.
+        path: String,
+    },
     /// A file above the limit.
     #[error("{path} has {size} bytes, more than the limit of {limit}")]
     FileTooLarge {

@@ -19,10 +19,68 @@ pub struct FileWritten {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileExists {
+    /// Always true.
+    pub success: bool,
     /// It is.
     pub exists: bool,
     /// The path, absolute.
     pub path: String,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+/// Gives a file or directory another path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MoveFile {
+    /// The new path; a file that is there is replaced.
+    pub destination: String,
+}
+
+/// A file or directory has another path now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileMoved {
+    /// Always true.
+    pub success: bool,
+    /// Where it was, absolute.
+    pub path: String,
+    /// Where it is, absolute.
+    pub new_path: String,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+/// What a streamed file says, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum FileStreamEvent {
+    /// What it is.
+    Metadata {
+        /// Such as `image/png`.
+        mime_type: String,
+        /// Bytes when it was opened.
+        size: u64,
+        /// Not text in UTF-8.
+        is_binary: bool,
+        /// Of the chunks: `utf-8`, or `base64` of a binary file.
+        encoding: String,
+    },
+    /// At most 65,535 bytes of it; text ends at character boundaries.
+    Chunk {
+        /// In the encoding announced.
+        data: String,
+    },
+    /// That was all; nothing follows.
+    Complete {
+        /// Bytes.
+        bytes_read: u64,
+    },
+    /// It cannot be read any further; nothing follows.
+    Error {
+        /// Why.
+        error: String,
+    },
 }
 
 /// Makes a directory.
@@ -37,6 +95,8 @@ pub struct MakeDirectory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DirectoryListing {
+    /// Always true.
+    pub success: bool,
     /// The path, absolute.
     pub path: String,
     /// By relative path.

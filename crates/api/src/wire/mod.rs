@@ -18,7 +18,8 @@ pub use bridge::{Created, ExitEvent, Running, StreamError};
 pub use buckets::{BucketInfo, BucketList, CreateBucket};
 pub use exec::{ExecEvent, ExecRequest, ExecResult, OutputEncoding};
 pub use files::{
-    DirectoryListing, FileEntry, FileExists, FileKind, FilePermissions, FileWritten, MakeDirectory,
+    DirectoryListing, FileEntry, FileExists, FileKind, FileMoved, FilePermissions, FileStreamEvent,
+    FileWritten, MakeDirectory, MoveFile,
 };
 pub use grants::{GrantInfo, GrantList, GrantRequest};
 pub use mounts::{MountCredentials, MountInfo, MountList, MountOptions, MountRequest, Variables};

@@ -127,6 +127,7 @@ pub(super) fn code(error: &ServiceError) -> ErrorCode {
         ServiceError::SandboxNotFound { .. } => ErrorCode::SandboxNotFound,
         ServiceError::Exec(_) | ServiceError::Output { .. } => ErrorCode::CommandExecutionError,
         ServiceError::File { source, .. } => file_code(source),
+        ServiceError::Missing { .. } => ErrorCode::FileNotFound,
         ServiceError::FileTooLarge { .. } => ErrorCode::FileTooLarge,
         ServiceError::Mount { .. } => ErrorCode::S3fsMountError,
         ServiceError::Grant { .. } => ErrorCode::GrantError,
@@ -195,7 +196,7 @@ fn context(error: ServiceError) -> Map<String, Value> {
         ServiceError::Interrupted => json!({ "reason": "sandbox_lifetime_changed" }),
         ServiceError::NotSupported { what } => json!({ "option": what }),
         ServiceError::SandboxNotFound { id } => json!({ "sandboxId": id }),
-        ServiceError::File { path, .. } => json!({ "path": path }),
+        ServiceError::File { path, .. } | ServiceError::Missing { path, .. } => json!({ "path": path }),
         ServiceError::FileTooLarge { path, size, limit } => {
             json!({ "path": path, "size": size, "limit": limit })
         }

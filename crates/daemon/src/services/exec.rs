@@ -76,11 +76,16 @@ impl Services {
         let live = self.live(id).await?;
         let started = async { live.sandbox.exec(request).await.map_err(ServiceError::Exec) };
         let execution = live.during(started).await?;
-        Ok(Running { execution, live })
+        Ok(Running::new(execution, live))
     }
 }
 
 impl Running {
+    /// What was started in a sandbox.
+    pub(crate) fn new(execution: Execution, live: Arc<Live>) -> Self {
+        Self { execution, live }
+    }
+
     /// The next event; `Exit` is the last.
     pub(crate) async fn next(&mut self) -> Result<ExecEvent, ServiceError> {
         let live = Arc::clone(&self.live);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub(crate) use backups::ProgressReceiver;
 pub(crate) use exec::Running;
-pub(crate) use files::MAX_FILE_BYTES;
+pub(crate) use files::{FileReader, ListingOptions, MAX_FILE_BYTES};
 pub(crate) use lifecycle::Ending;
 pub(crate) use live::Live;
 pub(crate) use ports::{ServeGrants, ServeVolumes, StartSandboxes};

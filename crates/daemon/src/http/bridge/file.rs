@@ -21,7 +21,7 @@ pub(super) async fn read(
 ) -> Result<impl IntoResponse> {
     let path = path(&uri)?;
     match services.read_file(&id, &path).await {
-        Ok(content) => Ok(([(CONTENT_TYPE, "application/octet-stream")], content)),
+        Ok((content, _)) => Ok(([(CONTENT_TYPE, "application/octet-stream")], content)),
         Err(error) => Err(unreadable(&path, &error)),
     }
 }

@@ -34,6 +34,8 @@ pub(super) fn routes() -> Router<Arc<Services>> {
         .route("/v1/sandboxes/{id}/exec", post(exec::exec))
         .route("/v1/sandboxes/{id}/files", get(files::read).put(files::write).delete(files::delete))
         .route("/v1/sandboxes/{id}/files/exists", get(files::exists))
+        .route("/v1/sandboxes/{id}/files/move", post(files::relocate))
+        .route("/v1/sandboxes/{id}/files/stream", get(files::stream))
         .route("/v1/sandboxes/{id}/directories", get(files::list).post(files::make_directory))
         .route("/v1/sandboxes/{id}/mounts", get(mounts::list).post(mounts::mount).delete(mounts::unmount))
         .route("/v1/sandboxes/{id}/grants", get(grants::list).post(grants::grant))
@@ -78,20 +80,62 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// `?path=&recursive=&includeHidden=`.
+struct Listed {
+    path: String,
+    recursive: bool,
+    include_hidden: bool,
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for AtPath {
     type Rejection = OurError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let refuse = |message: String| InvalidInput::new(ErrorCode::ValidationFailed, message);
-        let mut path = None;
-        for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
-            if name != "path" {
-                return Err(refuse(format!("unknown query parameter `{name}`, expected `path`")).into());
-            }
-            if path.replace(value.into_owned()).is_some() {
-                return Err(refuse("query parameter `path` is given twice".to_owned()).into());
-            }
-        }
-        path.map(Self).ok_or_else(|| refuse("missing query parameter `path`".to_owned()).into())
+        let [path] = query(parts, ["path"])?;
+        Ok(Self(required(path)?))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Listed {
+    type Rejection = OurError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let [path, recursive, include_hidden] = query(parts, ["path", "recursive", "includeHidden"])?;
+        Ok(Self {
+            path: required(path)?,
+            recursive: flag("recursive", recursive)?,
+            include_hidden: flag("includeHidden", include_hidden)?,
+        })
+    }
+}
+
+/// The parameters of these names; others are refused, and so is one that is given twice.
+fn query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N]> {
+    let mut values = [const { None }; N];
+    for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        let Some(at) = names.iter().position(|known| *known == name) else {
+            let expected = names.map(|name| format!("`{name}`")).join(", ");
+            return Err(refused(format!("unknown query parameter `{name}`, expected {expected}")));
+        };
+        if values[at].replace(value.into_owned()).is_some() {
+            return Err(refused(format!("query parameter `{name}` is given twice")));
+        }
+    }
+    Ok(values)
+}
+
+fn required(path: Option<String>) -> Result<String> {
+    path.ok_or_else(|| refused("missing query parameter `path`".to_owned()))
+}
+
+fn flag(name: &str, value: Option<String>) -> Result<bool> {
+    match value.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(refused(format!("query parameter `{name}` must be true or false"))),
+    }
+}
+
+fn refused(message: String) -> OurError {
+    InvalidInput::new(ErrorCode::ValidationFailed, message).into()
 }

@@ -1,32 +1,37 @@
 //! Files inside a sandbox, through descriptors resolved inside it.
 
+mod listing;
+mod media;
+mod moving;
+mod streaming;
+
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 use sandkeep_api::checks::normalize;
-use sandkeep_api::{ErrorCode, FileEntry, FileKind, FilePermissions, InvalidInput, SandboxId};
+use sandkeep_api::{ErrorCode, InvalidInput, SandboxId};
 use sandkeep_sandboxes as sandboxes;
 
+pub(crate) use self::listing::ListingOptions;
+pub(crate) use self::media::Media;
+pub(crate) use self::streaming::FileReader;
 use super::{Live, Services};
 use crate::error::ServiceError;
 
 /// Largest file that is read or written through the API.
 pub(crate) const MAX_FILE_BYTES: u64 = 32 << 20;
-/// Most entries of a listing.
-const MAX_ENTRIES: usize = 100_000;
 
 impl Services {
-    /// A file's bytes.
+    /// A file's bytes, and what they are.
     pub(crate) async fn read_file(
         self: &Arc<Self>,
         id: &SandboxId,
         path: &str,
-    ) -> Result<Bytes, ServiceError> {
+    ) -> Result<(Bytes, Media), ServiceError> {
         let live = self.live(id).await?;
         let opened = async { live.sandbox.open_file(path).await.map_err(|error| failed(path, error)) };
         let (file, info) = live.during(opened).await?;
@@ -37,7 +42,11 @@ impl Services {
         let read = blocking(path.clone(), move || read_at_most(file, limit));
         let content = live.during(read).await?;
         let size = content.len() as u64;
-        if size > limit { Err(ServiceError::FileTooLarge { path, size, limit }) } else { Ok(content.into()) }
+        if size > limit {
+            return Err(ServiceError::FileTooLarge { path, size, limit });
+        }
+        let media = Media::of(&path, &content, true);
+        Ok((content.into(), media))
     }
 
     /// Writes a whole file.
@@ -117,19 +126,6 @@ impl Services {
         }
         Ok(())
     }
-
-    /// What a directory holds, by name.
-    pub(crate) async fn list_files(
-        self: &Arc<Self>,
-        id: &SandboxId,
-        path: &str,
-    ) -> Result<Vec<FileEntry>, ServiceError> {
-        let live = self.live(id).await?;
-        let path = normalize(path);
-        let directory = open_directory(&live, &path).await?;
-        let base = path.clone();
-        live.during(blocking(path, move || entries(&directory, &base))).await
-    }
 }
 
 /// Errors of the agent about a path.
@@ -203,65 +199,4 @@ async fn make_one(live: &Live, path: &str) -> Result<(), ServiceError> {
         )?)
     };
     live.during(blocking(path.to_owned(), make)).await
-}
-
-fn entries(directory: &OwnedFd, base: &str) -> io::Result<Vec<FileEntry>> {
-    let mut entries = Vec::new();
-    for entry in Dir::read_from(directory.as_fd())? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        if entries.len() == MAX_ENTRIES {
-            return Err(io::Error::other(format!("more than {MAX_ENTRIES} entries: list it with exec")));
-        }
-        // What vanished between reading its name and asking for it is not there.
-        if let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            entries.push(file_entry(base, &name.to_string_lossy(), &stat));
-        }
-    }
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(entries)
-}
-
-fn file_entry(base: &str, name: &str, stat: &Stat) -> FileEntry {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => FileKind::File,
-        FileType::Directory => FileKind::Directory,
-        FileType::Symlink => FileKind::Symlink,
-        _ => FileKind::Other,
-    };
-    let mode = stat.st_mode;
-    FileEntry {
-        name: name.to_owned(),
-        absolute_path: format!("{}/{name}", base.trim_end_matches('/')),
-        relative_path: name.to_owned(),
-        kind,
-        size: u64::try_from(stat.st_size).unwrap_or_default(),
-        modified_at: Timestamp::new(stat.st_mtime, 0).unwrap_or(Timestamp::UNIX_EPOCH),
-        mode: mode_text(mode),
-        permissions: FilePermissions {
-            readable: mode & 0o400 != 0,
-            writable: mode & 0o200 != 0,
-            executable: mode & 0o100 != 0,
-        },
-    }
-}
-
-/// Such as `rwxr-xr-x`.
-fn mode_text(mode: u32) -> String {
-    let bit = |at: u32, letter| if mode & (1 << at) != 0 { letter } else { '-' };
-    (0..9).rev().map(|at| bit(at, ['x', 'w', 'r'][at as usize % 3])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mode_text;
-
-    #[test]
-    fn modes_are_shown_as_ls_shows_them() {
-        assert_eq!(mode_text(0o100_755), "rwxr-xr-x");
-        assert_eq!(mode_text(0o640), "rw-r-----");
-    }
 }
