@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = process.env.SANDKEEP_BIN ?? fileURLToPath(new URL('../../../target/debug/sandkeep', import.meta.url));
+export const PROGRAM = process.env.SANDKEEP_BIN ?? fileURLToPath(new URL('../../../target/debug/sandkeep', import.meta.url));
 
 /** Starts a server with an environment and a settings file. */
 export async function startServer({ env = {}, settings = '' } = {}) {
