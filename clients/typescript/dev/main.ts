@@ -61,7 +61,7 @@ async function dev(config: string | undefined, environment: string | undefined, 
     await makeBuckets(server, project);
     const worker = await runWorker(project, server, port, {
       reloaded: () => console.log('reloaded'),
-      failed: (message) => console.error(message),
+      warned: (message) => console.error(message),
     });
     console.log(`${project.name} runs at ${worker.url} (sandboxes: ${server.url}); Ctrl-C ends it`);
     await stopped;

@@ -43,15 +43,14 @@ async function useServer(url: string, project: Project): Promise<Server> {
       );
     }
   }
-  const { SANDKEEP_S3_ACCESS_KEY_ID: accessKeyId, SANDKEEP_S3_SECRET_ACCESS_KEY: secretAccessKey } = process.env;
-  const keys = accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
+  const keys = ownKeys();
   return { url, apiKey, keys, s3: endpointOf(info), bindings: info.bindings, stop: async () => {} };
 }
 
 async function startServer(project: Project, environment: string | undefined): Promise<Server> {
   const program = process.env.SANDKEEP_BIN ?? 'sandkeep';
   const [port, s3Port] = [await freePort(), await freePort()];
-  const keys = { accessKeyId: `dev${randomBytes(8).toString('hex')}`, secretAccessKey: randomBytes(24).toString('base64url') };
+  const keys = ownKeys() ?? { accessKeyId: `dev${randomBytes(8).toString('hex')}`, secretAccessKey: randomBytes(24).toString('base64url') };
   const data = join(project.directory, '.sandkeep', 'data');
   const args = ['serve', '--listen', `127.0.0.1:${port}`, '--s3-listen', `127.0.0.1:${s3Port}`, '--data', data];
   if (environment !== undefined) args.push('--env', environment);
@@ -137,4 +136,10 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as { port: number };
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+/** Of the S3 endpoint, if the environment has them. */
+function ownKeys(): Server['keys'] {
+  const { SANDKEEP_S3_ACCESS_KEY_ID: accessKeyId, SANDKEEP_S3_SECRET_ACCESS_KEY: secretAccessKey } = process.env;
+  return accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
 }

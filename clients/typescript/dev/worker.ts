@@ -24,13 +24,18 @@ export interface Running {
 /** What happens while it runs. */
 export interface Events {
   reloaded(): void;
-  failed(message: string): void;
+  warned(message: string): void;
 }
 
 /** Builds and runs a project's Worker. */
 export async function runWorker(project: Project, server: Server, port: number, events: Events): Promise<Running> {
-  const { Miniflare, Log, LogLevel } = await tool<typeof Mini>('miniflare', project);
+  const { Miniflare, Log, LogLevel, supportedCompatibilityDate } = await tool<typeof Mini>('miniflare', project);
   const esbuild = await tool<typeof Esbuild>('esbuild', project);
+  if (project.compatibilityDate > supportedCompatibilityDate) {
+    const { compatibilityDate: wanted } = project;
+    events.warned(`compatibility date ${wanted}: the newest of this workerd, ${supportedCompatibilityDate}, is used`);
+    project = { ...project, compatibilityDate: supportedCompatibilityDate };
+  }
   let worker: Mini.Miniflare | undefined;
   const options = (script: string): Mini.MiniflareOptions => ({
     host: '127.0.0.1',
@@ -47,7 +52,7 @@ export async function runWorker(project: Project, server: Server, port: number, 
   const run = async (result: Esbuild.BuildResult) => {
     const script = result.outputFiles?.[0]?.text;
     if (result.errors.length > 0 || script === undefined) {
-      events.failed(`${project.main} does not build; waiting for a change`);
+      events.warned(`${project.main} does not build; waiting for a change`);
       refused?.(new UserError(`${project.main} does not build`));
       return;
     }
@@ -69,7 +74,7 @@ export async function runWorker(project: Project, server: Server, port: number, 
       started?.();
       started = refused = undefined;
     } catch (error) {
-      events.failed(`the Worker does not start: ${(error as Error).message}`);
+      events.warned(`the Worker does not start: ${(error as Error).message}`);
       refused?.(error);
     }
   };

@@ -1,57 +1,14 @@
 // `sandkeep dev`: a project as the documents make it, run as its user would.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
-import { PROGRAM } from './server.js';
-
-const COMMAND = fileURLToPath(new URL('../dist/dev.js', import.meta.url));
-const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
-const TUTORIAL = fileURLToPath(new URL('../../../examples/tutorial', import.meta.url));
-
-/** A project in a directory of its own, with what npm would have installed there. */
-async function project(t, fill) {
-  const directory = await mkdtemp(join(tmpdir(), 'sandkeep-dev-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  await fill(directory);
-  await symlink(MODULES, join(directory, 'node_modules'));
-  return directory;
-}
-
-/** Runs the project until the test ends. */
-async function dev(t, directory) {
-  const child = spawn(process.execPath, [COMMAND, 'dev', '--port', '0'], {
-    cwd: directory,
-    env: { PATH: process.env.PATH, SANDKEEP_BIN: PROGRAM },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  child.stdout.on('data', (bytes) => (output += bytes));
-  child.stderr.on('data', (bytes) => (output += bytes));
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  t.after(async () => {
-    child.kill('SIGINT');
-    assert.equal(await ended, 0, output);
-  });
-  const until = async (pattern) => {
-    for (let attempt = 0; attempt < 1200; attempt++) {
-      const match = pattern.exec(output);
-      if (match) return match;
-      assert.equal(child.exitCode, null, output);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    assert.fail(`${pattern} did not come:\n${output}`);
-  };
-  const [, url] = await until(/runs at (http:\S+)/);
-  return { url, until };
-}
+import { COMMAND, EXAMPLES, dev, makeProject } from './project.js';
 
 test('the tutorial runs as it is printed', async (t) => {
-  const directory = await project(t, (directory) => cp(TUTORIAL, directory, { recursive: true }));
+  const directory = await makeProject(t, (directory) => cp(join(EXAMPLES, 'tutorial'), directory, { recursive: true }));
   const { url } = await dev(t, directory);
   const call = async (method, path) => {
     const response = await fetch(url + path, { method });
@@ -108,7 +65,7 @@ const WORKER = `
   };`;
 
 test('bindings of a project are the buckets that its sandboxes mount', async (t) => {
-  const directory = await project(t, async (directory) => {
+  const directory = await makeProject(t, async (directory) => {
     await writeFile(join(directory, 'wrangler.toml'), `
       name = "shared"
       [vars]
@@ -154,7 +111,7 @@ test('what is wrong with a project is said', async (t) => {
     const env = { PATH: process.env.PATH, SANDKEEP_BIN: '/none/sandkeep' };
     return spawnSync(process.execPath, [COMMAND, ...args], { cwd: directory, env, encoding: 'utf8' });
   };
-  const empty = await project(t, async () => {});
+  const empty = await makeProject(t, async () => {});
   const fails = (directory, args, message) => {
     const { status, stderr } = run(directory, ...args);
     assert.equal(status, 2, stderr);
