@@ -79,3 +79,8 @@ impl Output {
         }
     }
 }
+
+/// Bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::StartError;
-use crate::grants::{self, SandboxEndpoints};
+use crate::grants::{self, GatewayControl, Limits};
 use crate::http;
 use crate::roles::{self, GatewayRole};
 use crate::services::{Parts, Services};
@@ -184,6 +184,8 @@ fn gateway_plan(settings: &Settings) -> Result<GatewayPlan, StartError> {
         data: settings.store_directory(),
         run: settings.run.clone(),
         credentials: internal_credentials(&GatewayRole::key_file(&settings.store_directory()))?,
+        elsewhere: settings.default_store.clone(),
+        sandbox_requests: settings.s3_all_requests,
     })
 }
 
@@ -205,14 +207,16 @@ async fn start_services(
     let volumes = Volumes::start(volumes_settings(&settings)).await.map_err(StartError::Volumes)?;
     let path = settings.data.join("state.db");
     let state = State::open(&path).map_err(|source| StartError::State { path, source })?;
+    let control = Arc::new(GatewayControl {
+        socket: grants::socket(&settings.run),
+        limits: Limits { requests: settings.s3_requests, bandwidth: settings.s3_bandwidth },
+    });
     let parts = Parts {
         store: gateway.store()?,
         runtime: Arc::new(runtime),
         volumes: Arc::new(volumes.clone()),
-        endpoints: Arc::new(SandboxEndpoints {
-            socket: grants::socket(&settings.run),
-            requests: settings.s3_requests,
-        }),
+        endpoints: Arc::clone(&control) as _,
+        buckets: control,
         state,
         settings: Arc::new(settings),
     };

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use sandkeep_objects::{Credentials, ObjectService, S3Client, S3Settings};
+use sandkeep_objects::{AddressingStyle, Credentials, Provider, S3Client, S3Settings};
 use serde::{Deserialize, Serialize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -23,7 +24,8 @@ use url::Url;
 use crate::error::StartError;
 use crate::grants;
 use crate::services::EmbeddedStore;
-use crate::volumes::channel;
+use crate::settings::DefaultStore;
+use crate::volumes::{VolumeError, channel};
 
 /// How long a gateway may take from its start to its first answer; opening a large store after a crash takes a while.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -34,8 +36,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// Between starts of one that keeps dying.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const MAX_RESTART_PAUSE: Duration = Duration::from_secs(10);
-const PASSED_ON: [&str; 4] =
-    ["PATH", "SANDKEEP_LOG", "SANDKEEP_S3_ACCESS_KEY_ID", "SANDKEEP_S3_SECRET_ACCESS_KEY"];
+const PASSED_ON: [&str; 5] =
+    ["HOME", "PATH", "SANDKEEP_LOG", "SANDKEEP_S3_ACCESS_KEY_ID", "SANDKEEP_S3_SECRET_ACCESS_KEY"];
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
@@ -50,13 +52,20 @@ pub(crate) struct GatewayPlan {
     pub(crate) run: PathBuf,
     /// The daemon's own key pair.
     pub(crate) credentials: Credentials,
+    /// Where buckets are that are not embedded.
+    pub(crate) elsewhere: Option<DefaultStore>,
+    /// Requests of all sandboxes that it serves at once.
+    pub(crate) sandbox_requests: NonZeroUsize,
 }
 
 /// What is remembered of a running one, for the next daemon.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Record {
     pid: u32,
     address: SocketAddr,
+    /// Not told by earlier versions, which do not understand us.
+    #[serde(default)]
+    data: PathBuf,
 }
 
 /// A running gateway under supervision.
@@ -168,16 +177,23 @@ impl GatewayPlan {
             _ => address,
         };
         let endpoint = Url::parse(&format!("http://{reachable}")).expect("an address makes a URL");
-        S3Settings::new(endpoint, Some(self.credentials.clone()))
+        // Buckets may lie behind a store with habits: whoever cuts objects into parts keeps to them.
+        let elsewhere = self.elsewhere.as_ref().map(|store| &store.s3);
+        let provider = elsewhere.and_then(|s3| s3.provider.or_else(|| Provider::of(&s3.endpoint)));
+        let provider = provider.filter(|provider| matches!(provider, Provider::R2 | Provider::Gcs));
+        S3Settings {
+            provider,
+            style: Some(AddressingStyle::Path),
+            ..S3Settings::new(endpoint, Some(self.credentials.clone()))
+        }
     }
 
     /// The one that an earlier daemon left, if it answers to our key where we want it.
     async fn find(&self) -> Option<(Process, SocketAddr)> {
         let record: Record = serde_json::from_slice(&fs::read(self.record_file()).ok()?).ok()?;
-        let wanted = self.listen.port() == 0 || record.address == self.listen;
+        let same_address = self.listen.port() == 0 || record.address == self.listen;
         let process = Process::open(record.pid).ok()?;
-        if wanted && tokio::time::timeout(PROBE_LIMIT, self.answers(record.address)).await.is_ok_and(|ok| ok)
-        {
+        if same_address && record.data == self.data && self.configure(PROBE_LIMIT).await.is_ok() {
             return Some((process, record.address));
         }
         // Its process id may be someone else's by now: only one that runs our program is ended.
@@ -188,11 +204,10 @@ impl GatewayPlan {
         None
     }
 
-    async fn answers(&self, address: SocketAddr) -> bool {
-        match S3Client::new(self.client_settings(address)) {
-            Ok(client) => client.list_buckets().await.is_ok(),
-            Err(_) => false,
-        }
+    /// Tells it what only we know. It serves from then on.
+    async fn configure(&self, limit: Duration) -> Result<(), VolumeError> {
+        let socket = grants::socket(&self.run);
+        grants::configure(&socket, self.elsewhere.as_ref(), self.sandbox_requests, limit).await
     }
 
     /// Starts one in a process group of its own, with the socket on which it takes requests as its input; it says on its standard output where it listens.
@@ -216,20 +231,25 @@ impl GatewayPlan {
         let stdout = child.stdout.take().ok_or_else(|| self.failed("it has no output".to_owned()))?;
         let process = Process::open(pid).map_err(failed)?;
         let mut lines = BufReader::new(stdout).lines();
-        let announced = tokio::time::timeout(START_LIMIT, lines.next_line()).await;
+        // One that ends closes the socket and its output, so that neither is waited for in vain.
+        let announced = async {
+            self.configure(START_LIMIT).await.ok()?;
+            lines.next_line().await.ok().flatten()
+        };
+        let announced = tokio::time::timeout(START_LIMIT, announced).await;
         // Reaped when it ends, whenever that is.
         tokio::spawn(async move { child.wait().await });
-        let line = announced.ok().and_then(Result::ok).flatten();
+        let line = announced.ok().flatten();
         let Some(address) = line.as_deref().and_then(announced_address) else {
             process.signal(Signal::KILL);
             return Err(self.failed(self.last_words()));
         };
-        self.remember(Record { pid, address }).map_err(failed)?;
+        self.remember(&Record { pid, address, data: self.data.clone() }).map_err(failed)?;
         Ok((process, address))
     }
 
-    fn remember(&self, record: Record) -> io::Result<()> {
-        let text = serde_json::to_vec(&record)?;
+    fn remember(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_vec(record)?;
         let draft = self.record_file().with_extension("new");
         fs::write(&draft, text)?;
         fs::rename(draft, self.record_file())

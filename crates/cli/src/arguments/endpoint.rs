@@ -12,6 +12,8 @@ use super::ServiceArguments;
 #[command(after_help = "Example:
   sandkeep s3 --listen 127.0.0.1:9000 --data /srv/s3
 
+Buckets may be made in another store: see SANDKEEP_BUCKETS_ENDPOINT in docs/settings.md.
+
 The keys are generated at the first start and shown by `sandkeep keys --data DIRECTORY`, or given by
 SANDKEEP_S3_ACCESS_KEY_ID and SANDKEEP_S3_SECRET_ACCESS_KEY.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -50,26 +52,89 @@ Exit code 1 when something is damaged; nothing is changed.")]
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BucketCommand {
-    /// Create a bucket.
+    /// Create a bucket: in the embedded store, or in the store of `[buckets] default`.
     Create {
         /// Lower-case letters, digits, dots and hyphens.
         name: String,
         #[command(flatten)]
         service: ServiceArguments,
     },
-    /// List buckets.
+    /// List buckets with what is in them.
     Ls {
         #[command(flatten)]
         service: ServiceArguments,
     },
-    /// Remove empty buckets.
+    /// Remove empty buckets, or with --force whatever is in them.
+    #[command(
+        after_help = "Examples:\n  sandkeep bucket rm scratch\n  sandkeep bucket rm --force scratch-moved"
+    )]
     Rm {
         /// Which.
         #[arg(required = true)]
         names: Vec<String>,
+        /// Delete the objects and unfinished uploads in them, too.
+        #[arg(short, long)]
+        force: bool,
         #[command(flatten)]
         service: ServiceArguments,
     },
+    /// Show or change after how many days what is old goes by itself.
+    #[command(after_help = "Examples:
+  sandkeep bucket lifecycle backups                                     shows the rules
+  sandkeep bucket lifecycle backups --expire-prefix backups/ --days 30  objects below backups/ go after 30 days
+  sandkeep bucket lifecycle backups --abort-incomplete-days 2           so do uploads that nobody finished
+  sandkeep bucket lifecycle backups --expire-prefix backups/ --rm       takes that rule away
+  sandkeep bucket lifecycle backups --rm                                takes all rules away
+
+The service looks once an hour. A rule replaces the one before it of the same prefix.")]
+    Lifecycle(LifecycleArguments),
+    /// Move an embedded bucket to the store of `[buckets] default`, while it is used.
+    #[command(after_help = "Examples:
+  sandkeep bucket migrate my-bucket
+  sandkeep bucket migrate my-bucket --delete-source --json
+
+Every object is copied with its metadata and tags, and compared by size and checksum. Writes go on meanwhile, and are
+copied, too; at the end they wait for some seconds at most. Then the bucket is there, under its name, for everyone. Until
+then nothing has changed: after an end too early the same command goes on where it was. The service does the work:
+Ctrl-C ends the display only.")]
+    Migrate(MigrateArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LifecycleArguments {
+    /// Which bucket.
+    pub(crate) name: String,
+    /// Objects whose keys start with this ('' for all) go after --days.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) expire_prefix: Option<String>,
+    /// How long after they were written.
+    #[arg(long, value_name = "N", requires = "expire_prefix", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: Option<u32>,
+    /// Multipart uploads that are not finished so many days after their beginning are aborted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) abort_incomplete_days: Option<u32>,
+    /// Take the rule of --expire-prefix away, or all.
+    #[arg(long, conflicts_with_all = ["days", "abort_incomplete_days"])]
+    pub(crate) rm: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MigrateArguments {
+    /// Which bucket.
+    pub(crate) name: String,
+    /// Delete the embedded bucket after the switch [default: it stays as NAME-moved].
+    #[arg(long)]
+    pub(crate) delete_source: bool,
+    /// Abort multipart uploads that are in progress at the switch [default: wait a minute for them, then fail].
+    #[arg(long)]
+    pub(crate) abort_uploads: bool,
+    /// End a move that runs; the bucket stays where it is.
+    #[arg(long, conflicts_with_all = ["delete_source", "abort_uploads"])]
+    pub(crate) cancel: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
 }
 
 #[derive(Args, Debug)]

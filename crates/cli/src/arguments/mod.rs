@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use endpoint::{BucketCommand, KeysArguments, KeysCommand, S3Arguments, S3Command};
+pub(crate) use endpoint::{
+    BucketCommand, KeysArguments, KeysCommand, LifecycleArguments, MigrateArguments, S3Arguments, S3Command,
+};
 
 /// Self-hosted sandboxes whose data outlives them.
 #[derive(Debug, Parser)]
@@ -51,7 +53,7 @@ pub(crate) enum Command {
     /// Back up directories and restore them.
     #[command(subcommand)]
     Backup(BackupCommand),
-    /// Create and list buckets of the embedded store.
+    /// Create, list, move and remove buckets.
     #[command(subcommand)]
     Bucket(BucketCommand),
     /// Show, make and remove the access keys of the embedded S3 endpoint.

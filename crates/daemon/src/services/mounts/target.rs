@@ -69,11 +69,12 @@ impl Services {
         let Some(remote) = &binding.remote else { return Ok(self.store.bucket(bucket)) };
         let credentials = match &remote.credentials {
             Some(credentials) => credentials.clone(),
-            None => detect(None, variables)?,
+            None => detect(None, variables)?.into(),
         };
         let s3 = S3Settings {
             region: remote.region.clone(),
-            ..S3Settings::new(remote.endpoint.clone(), Some(credentials))
+            credentials: Some(credentials),
+            ..S3Settings::new(remote.endpoint.clone(), None)
         };
         Ok(StoreSpec { s3, bucket })
     }
