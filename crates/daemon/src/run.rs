@@ -44,6 +44,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// The S3 endpoint.
     pub s3_address: SocketAddr,
+    /// Whether that speaks HTTPS.
+    pub s3_tls: bool,
 }
 
 /// Serves until `shutdown` is ready, then ends everything: sandboxes with their files uploaded, volumes, gateway.
@@ -91,7 +93,8 @@ impl Daemon {
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let gateway = Gateway::start(gateway_plan(&settings)?).await?;
-        let started = Started { address, s3_address: gateway.address() };
+        let s3_tls = settings.s3_tls.is_some();
+        let started = Started { address, s3_address: gateway.address(), s3_tls };
         let (services, volumes) = match start_services(settings, &gateway).await {
             Ok(parts) => parts,
             Err(error) => {
@@ -181,6 +184,7 @@ fn gateway_plan(settings: &Settings) -> Result<GatewayPlan, StartError> {
     Ok(GatewayPlan {
         program: settings.program.clone(),
         listen: settings.s3_listen,
+        tls: settings.s3_tls.clone(),
         data: settings.store_directory(),
         run: settings.run.clone(),
         credentials: internal_credentials(&GatewayRole::key_file(&settings.store_directory()))?,

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use url::Url;
 
+use sandkeep_gateway::TlsFiles;
+
 use crate::error::StartError;
 use crate::grants;
 use crate::services::EmbeddedStore;
@@ -46,6 +48,8 @@ pub(crate) struct GatewayPlan {
     pub(crate) program: PathBuf,
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// With which certificate; none: plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
     /// Buckets and keys.
     pub(crate) data: PathBuf,
     /// Record, log and socket.
@@ -62,17 +66,30 @@ pub(crate) struct GatewayPlan {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Record {
     pid: u32,
-    address: SocketAddr,
+    #[serde(flatten)]
+    addresses: Addresses,
+    #[serde(default)]
+    tls: Option<TlsFiles>,
     /// Not told by earlier versions, which do not understand us.
     #[serde(default)]
     data: PathBuf,
+}
+
+/// Where one listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Addresses {
+    /// For everyone.
+    address: SocketAddr,
+    /// Without HTTPS, for our own processes, where everyone else needs it.
+    #[serde(default)]
+    plain: Option<SocketAddr>,
 }
 
 /// A running gateway under supervision.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     plan: GatewayPlan,
-    address: SocketAddr,
+    addresses: Addresses,
     stopping: CancellationToken,
     watch: tokio::task::JoinHandle<()>,
     restarts: watch::Receiver<()>,
@@ -88,20 +105,20 @@ struct Process {
 impl Gateway {
     /// Finds the one that runs, or starts it; watches it from then on.
     pub(crate) async fn start(plan: GatewayPlan) -> Result<Self, StartError> {
-        let (process, address) = match plan.find().await {
+        let (process, addresses) = match plan.find().await {
             Some(found) => found,
-            None => plan.spawn(plan.listen).await?,
+            None => plan.spawn(plan.addresses()).await?,
         };
-        info!(%address, pid = process.pid, "the S3 endpoint answers");
+        info!(address = %addresses.address, pid = process.pid, "the S3 endpoint answers");
         let stopping = CancellationToken::new();
         let (restarted, restarts) = watch::channel(());
-        let watch = tokio::spawn(keep_running(plan.clone(), address, process, stopping.clone(), restarted));
-        Ok(Self { plan, address, stopping, watch, restarts })
+        let watch = tokio::spawn(keep_running(plan.clone(), addresses, process, stopping.clone(), restarted));
+        Ok(Self { plan, addresses, stopping, watch, restarts })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.address
     }
 
     /// Changes when it was started again.
@@ -112,9 +129,10 @@ impl Gateway {
     /// The store behind it.
     pub(crate) fn store(&self) -> Result<EmbeddedStore, StartError> {
         let failed = |error: &dyn std::fmt::Display| self.plan.failed(error.to_string());
-        let settings = self.plan.client_settings(self.address);
+        let settings = self.plan.client_settings(self.addresses);
         let service = S3Client::new(settings.clone()).map_err(|error| failed(&error))?;
-        Ok(EmbeddedStore { settings, service: Arc::new(service) })
+        let (address, tls) = (self.addresses.address, self.plan.tls.is_some());
+        Ok(EmbeddedStore { settings, service: Arc::new(service), address, tls })
     }
 
     /// Ends it, after its requests in progress.
@@ -129,7 +147,7 @@ impl Gateway {
 /// Waits for the end of the process and starts the next one at the same address, until it is to stop.
 async fn keep_running(
     plan: GatewayPlan,
-    address: SocketAddr,
+    addresses: Addresses,
     mut process: Process,
     stopping: CancellationToken,
     restarted: watch::Sender<()>,
@@ -145,7 +163,7 @@ async fn keep_running(
                 () = stopping.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            match plan.spawn(address).await {
+            match plan.spawn(addresses).await {
                 Ok((process, _)) => break process,
                 Err(error) => {
                     error!(error = %crate::volumes::chain(&error), "the S3 endpoint does not start");
@@ -171,7 +189,14 @@ impl GatewayPlan {
         self.run.join("gateway.log")
     }
 
-    fn client_settings(&self, address: SocketAddr) -> S3Settings {
+    /// Where a first one listens.
+    fn addresses(&self) -> Addresses {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Addresses { address: self.listen, plain: self.tls.is_some().then_some(any) }
+    }
+
+    fn client_settings(&self, addresses: Addresses) -> S3Settings {
+        let address = addresses.plain.unwrap_or(addresses.address);
         let reachable = match address.ip() {
             ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
             _ => address,
@@ -189,12 +214,13 @@ impl GatewayPlan {
     }
 
     /// The one that an earlier daemon left, if it answers to our key where we want it.
-    async fn find(&self) -> Option<(Process, SocketAddr)> {
+    async fn find(&self) -> Option<(Process, Addresses)> {
         let record: Record = serde_json::from_slice(&fs::read(self.record_file()).ok()?).ok()?;
-        let same_address = self.listen.port() == 0 || record.address == self.listen;
+        let same_address = self.listen.port() == 0 || record.addresses.address == self.listen;
+        let same = same_address && record.data == self.data && record.tls == self.tls;
         let process = Process::open(record.pid).ok()?;
-        if same_address && record.data == self.data && self.configure(PROBE_LIMIT).await.is_ok() {
-            return Some((process, record.address));
+        if same && self.configure(PROBE_LIMIT).await.is_ok() {
+            return Some((process, record.addresses));
         }
         // Its process id may be someone else's by now: only one that runs our program is ended.
         if process.runs(&self.program) {
@@ -211,14 +237,21 @@ impl GatewayPlan {
     }
 
     /// Starts one in a process group of its own, with the socket on which it takes requests as its input; it says on its standard output where it listens.
-    async fn spawn(&self, listen: SocketAddr) -> Result<(Process, SocketAddr), StartError> {
+    async fn spawn(&self, addresses: Addresses) -> Result<(Process, Addresses), StartError> {
         let failed = |error: io::Error| self.failed(error.to_string());
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).map_err(failed)?;
         let requests = channel::listen(&grants::socket(&self.run)).map_err(failed)?;
         let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let mut child = Command::new(&self.program)
-            .args(["s3", "--internal", "--json", "--listen", &listen.to_string(), "--data"])
-            .arg(&self.data)
+        let mut command = Command::new(&self.program);
+        command.args(["s3", "--internal", "--json", "--listen", &addresses.address.to_string(), "--data"]);
+        command.arg(&self.data);
+        if let Some(TlsFiles { certificate, key }) = &self.tls {
+            command.arg("--tls-certificate").arg(certificate).arg("--tls-key").arg(key);
+        }
+        if let Some(plain) = addresses.plain {
+            command.args(["--plain", &plain.to_string()]);
+        }
+        let mut child = command
             .env_clear()
             .envs(passed_on)
             .process_group(0)
@@ -240,12 +273,13 @@ impl GatewayPlan {
         // Reaped when it ends, whenever that is.
         tokio::spawn(async move { child.wait().await });
         let line = announced.ok().flatten();
-        let Some(address) = line.as_deref().and_then(announced_address) else {
+        let Some(addresses) = line.as_deref().and_then(announced_addresses) else {
             process.signal(Signal::KILL);
             return Err(self.failed(self.last_words()));
         };
-        self.remember(&Record { pid, address, data: self.data.clone() }).map_err(failed)?;
-        Ok((process, address))
+        let (tls, data) = (self.tls.clone(), self.data.clone());
+        self.remember(&Record { pid, addresses, tls, data }).map_err(failed)?;
+        Ok((process, addresses))
     }
 
     fn remember(&self, record: &Record) -> io::Result<()> {
@@ -277,14 +311,20 @@ impl GatewayPlan {
     }
 }
 
-/// `{"endpoint": "http://ADDRESS"}`.
-fn announced_address(line: &str) -> Option<SocketAddr> {
+/// `{"endpoint": "http://ADDRESS", "plain": "http://ADDRESS"}`; without `plain` there is one listener.
+fn announced_addresses(line: &str) -> Option<Addresses> {
     #[derive(Deserialize)]
     struct Announcement {
         endpoint: String,
+        plain: Option<String>,
     }
+    let address = |url: &str| url.split_once("://")?.1.parse().ok();
     let announcement: Announcement = serde_json::from_str(line).ok()?;
-    announcement.endpoint.strip_prefix("http://")?.parse().ok()
+    let plain = match announcement.plain {
+        Some(plain) => Some(address(&plain)?),
+        None => None,
+    };
+    Some(Addresses { address: address(&announcement.endpoint)?, plain })
 }
 
 impl Process {
@@ -320,12 +360,16 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
-    use super::announced_address;
+    use super::{Addresses, announced_addresses};
 
     #[test]
     fn the_address_is_read_from_what_the_gateway_says() {
-        let address = announced_address(r#"{"endpoint":"http://127.0.0.1:9000"}"#);
-        assert_eq!(address, Some(([127, 0, 0, 1], 9000).into()));
-        assert_eq!(announced_address("S3 endpoint on http://127.0.0.1:9000"), None);
+        let local = |port| ([127, 0, 0, 1], port).into();
+        let plain = announced_addresses(r#"{"endpoint":"http://127.0.0.1:9000"}"#);
+        assert_eq!(plain, Some(Addresses { address: local(9000), plain: None }));
+        let both =
+            announced_addresses(r#"{"endpoint":"https://127.0.0.1:9000","plain":"http://127.0.0.1:9001"}"#);
+        assert_eq!(both, Some(Addresses { address: local(9000), plain: Some(local(9001)) }));
+        assert_eq!(announced_addresses("S3 endpoint on http://127.0.0.1:9000"), None);
     }
 }

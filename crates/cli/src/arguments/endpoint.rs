@@ -32,6 +32,9 @@ pub(crate) struct S3Arguments {
     /// The certificate's private key (PEM).
     #[arg(long, value_name = "FILE", env = "SANDKEEP_S3_TLS_KEY", requires = "tls_certificate")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Listen here as well, without HTTPS, for the service's own processes.
+    #[arg(long, hide = true, value_name = "ADDRESS", requires = "internal")]
+    pub(crate) plain: Option<SocketAddr>,
     /// Started by the service: outlives it.
     #[arg(long, hide = true)]
     pub(crate) internal: bool,
@@ -162,6 +165,12 @@ pub(crate) struct KeysArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make a key pair; its secret is shown this once.
+    #[command(after_help = "Examples:
+  sandkeep keys create ci                                          everywhere, for ever
+  sandkeep keys create reports --allow my-bucket/reports --allow logs --read-only --expires-in 30d
+  sandkeep --json keys create ci                                   for programs
+
+A running endpoint knows the key with its next request.")]
     Create {
         /// What to call it.
         name: String,
@@ -184,6 +193,9 @@ pub(crate) enum KeysCommand {
     },
 }
 
+/// Seconds: ten years, which no clock overflows.
+const LONGEST_VALIDITY: u64 = 3650 * 86_400;
+
 /// A number with s, m, h or d behind it.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let invalid = || format!("{text:?} is not a number with s, m, h or d behind it");
@@ -196,5 +208,6 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(invalid()),
     };
     let number: u64 = number.parse().map_err(|_| invalid())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(invalid)
+    let valid = number.checked_mul(seconds).filter(|seconds| (1..=LONGEST_VALIDITY).contains(seconds));
+    valid.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is not between 1s and 3650d"))
 }

@@ -81,6 +81,12 @@ pub(crate) struct ServeArguments {
     /// Where the S3 endpoint listens [default: 127.0.0.1:9000].
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) s3_listen: Option<SocketAddr>,
+    /// Serve the S3 endpoint with HTTPS and this certificate (PEM, with its chain); a replaced file is used at once.
+    #[arg(long, value_name = "FILE", requires = "s3_tls_key")]
+    pub(crate) s3_tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "s3_tls_certificate")]
+    pub(crate) s3_tls_key: Option<PathBuf>,
     /// Where everything is kept [default: /var/lib/sandkeep].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,

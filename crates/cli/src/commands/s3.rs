@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sandkeep_daemon::Surroundings;
-use sandkeep_daemon::roles::{self, GatewayRole, TlsFiles};
+use sandkeep_daemon::roles::{self, GatewayRole, Listening, TlsFiles};
 use sandkeep_daemon::settings::DefaultStore;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::error::while_doing;
 use crate::output::Output;
 
 pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCode> {
-    let S3Arguments { command, listen, data, tls_certificate, tls_key, internal } = arguments;
+    let S3Arguments { command, listen, data, tls_certificate, tls_key, plain, internal } = arguments;
     if let Some(S3Command::Fsck { data }) = command {
         return check(&data, output).await;
     }
@@ -29,11 +29,13 @@ pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCo
             DefaultStore::from_environment(&around).map_err(while_doing("the settings cannot be used"))?
         }
     };
-    let role = GatewayRole { listen, data, tls, elsewhere, given, detached: internal };
-    roles::run_gateway(role, |address| {
-        output.result(&json!({ "endpoint": format!("{scheme}://{address}") }), || {
-            format!("S3 endpoint on {scheme}://{address}")
-        });
+    let role = GatewayRole { listen, data, tls, plain, elsewhere, given, detached: internal };
+    roles::run_gateway(role, |Listening { address, plain }| {
+        let mut value = json!({ "endpoint": format!("{scheme}://{address}") });
+        if let Some(plain) = plain {
+            value["plain"] = json!(format!("http://{plain}"));
+        }
+        output.result(&value, || format!("S3 endpoint on {scheme}://{address}"));
     })
     .await?;
     Ok(ExitCode::SUCCESS)

@@ -32,6 +32,8 @@ pub struct GatewayRole {
     pub data: PathBuf,
     /// Certificate and key; none: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// A second listener, for processes of this host that need no certificate.
+    pub plain: Option<SocketAddr>,
     /// Where buckets are that are not embedded. One that the daemon started is told by it.
     pub elsewhere: Option<DefaultStore>,
     /// Replaces the generated default pair.
@@ -47,8 +49,17 @@ impl GatewayRole {
     }
 }
 
-/// Serves until SIGTERM or SIGINT. `ready` learns the address listened on.
-pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> Result<(), VolumeError> {
+/// Where a gateway listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// For everyone.
+    pub address: SocketAddr,
+    /// [`GatewayRole::plain`].
+    pub plain: Option<SocketAddr>,
+}
+
+/// Serves until SIGTERM or SIGINT. `ready` learns the addresses listened on.
+pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(Listening)) -> Result<(), VolumeError> {
     process::keep_memory_private();
     if role.detached {
         process::detach_from_terminal();
@@ -62,6 +73,12 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
     service.set_elsewhere(role.elsewhere.as_ref().map(open_elsewhere).transpose().map_err(store)?);
     let failed = |error: sandkeep_gateway::Error| VolumeError::failed("cannot start the S3 endpoint", &error);
     let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
+    let plain = role.plain.map(|listen| GatewaySettings {
+        listen,
+        regions: Vec::new(),
+        keys: keys.clone(),
+        tls: None,
+    });
     let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys, tls: role.tls };
     if role.detached {
         let requests = io::stdin().as_fd().try_clone_to_owned().map_err(cannot("cannot take requests"))?;
@@ -73,14 +90,22 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
         }
     }
     let lifecycle = tokio::spawn(follow_lifecycle_rules(service.clone()));
-    let gateway = Gateway::start(settings, Arc::new(service)).await.map_err(failed)?;
-    ready(gateway.address());
+    let service: Arc<dyn ObjectService> = Arc::new(service);
+    let gateway = Gateway::start(settings, Arc::clone(&service)).await.map_err(failed)?;
+    let plain = match plain {
+        Some(settings) => Some(Gateway::start(settings, service).await.map_err(failed)?),
+        None => None,
+    };
+    ready(Listening { address: gateway.address(), plain: plain.as_ref().map(Gateway::address) });
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     lifecycle.abort();
     gateway.stop().await;
+    if let Some(plain) = plain {
+        plain.stop().await;
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod grants;
 mod lifecycle;
 mod live;
 mod mounts;
+mod names;
 mod ports;
 mod recovery;
 mod registry;

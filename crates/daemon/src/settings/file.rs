@@ -19,6 +19,8 @@ use crate::error::SettingsError;
 pub(super) struct SettingsFile {
     listen: Option<SocketAddr>,
     s3_listen: Option<SocketAddr>,
+    s3_tls_certificate: Option<PathBuf>,
+    s3_tls_key: Option<PathBuf>,
     s3_requests: Option<NonZeroUsize>,
     s3_all_requests: Option<NonZeroUsize>,
     s3_bandwidth: Option<NonZeroU64>,
@@ -124,6 +126,8 @@ impl SettingsFile {
         PartialSettings {
             listen: self.listen,
             s3_listen: self.s3_listen,
+            s3_tls_certificate: self.s3_tls_certificate.clone(),
+            s3_tls_key: self.s3_tls_key.clone(),
             s3_requests: self.s3_requests,
             s3_all_requests: self.s3_all_requests,
             s3_bandwidth: self.s3_bandwidth,

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use sandkeep_gateway::{ALL_REQUESTS, SANDBOX_REQUESTS};
+use sandkeep_gateway::{ALL_REQUESTS, SANDBOX_REQUESTS, TlsFiles};
 use sandkeep_objects::{BucketName, CredentialSource};
 use url::Url;
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where the S3 endpoint listens.
     pub s3_listen: SocketAddr,
+    /// Certificate and key of the S3 endpoint; none: plain HTTP.
+    pub s3_tls: Option<TlsFiles>,
     /// Other addresses under which clients know the S3 endpoint.
     pub s3_public: Vec<Url>,
     /// Requests to `s3.internal` that are served at once, for each sandbox.
@@ -109,6 +111,7 @@ impl Settings {
         let settings = Self {
             listen: given.listen.unwrap_or(DEFAULT_LISTEN),
             s3_listen: given.s3_listen.unwrap_or(DEFAULT_S3_LISTEN),
+            s3_tls: tls(&given, around)?,
             s3_public: file.s3_public.clone(),
             s3_requests: given.s3_requests.unwrap_or(SANDBOX_REQUESTS),
             s3_all_requests: given.s3_all_requests.unwrap_or(ALL_REQUESTS),
@@ -153,6 +156,20 @@ impl Settings {
     /// Where the gateway keeps buckets and keys.
     pub fn store_directory(&self) -> PathBuf {
         self.data.join("s3")
+    }
+}
+
+/// Both files or neither, as the gateway will find them.
+fn tls(given: &PartialSettings, around: &Surroundings) -> Result<Option<TlsFiles>, SettingsError> {
+    let missing = |what| SettingsError::Missing { table: "serve".to_owned(), what };
+    let absolute = |path: &PathBuf| around.directory.join(path);
+    match (&given.s3_tls_certificate, &given.s3_tls_key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(TlsFiles { certificate: absolute(certificate), key: absolute(key) }))
+        }
+        (None, Some(_)) => Err(missing("s3_tls_certificate")),
+        (Some(_), None) => Err(missing("s3_tls_key")),
     }
 }
 

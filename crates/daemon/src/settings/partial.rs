@@ -15,6 +15,10 @@ pub struct PartialSettings {
     pub listen: Option<SocketAddr>,
     /// Where the S3 endpoint listens.
     pub s3_listen: Option<SocketAddr>,
+    /// Certificate of the S3 endpoint.
+    pub s3_tls_certificate: Option<PathBuf>,
+    /// Its private key.
+    pub s3_tls_key: Option<PathBuf>,
     /// Requests to `s3.internal` at once, for each sandbox.
     pub s3_requests: Option<NonZeroUsize>,
     /// Requests to `s3.internal` at once, over all sandboxes.
@@ -47,6 +51,8 @@ impl PartialSettings {
         Self {
             listen: self.listen.or(weaker.listen),
             s3_listen: self.s3_listen.or(weaker.s3_listen),
+            s3_tls_certificate: self.s3_tls_certificate.or(weaker.s3_tls_certificate),
+            s3_tls_key: self.s3_tls_key.or(weaker.s3_tls_key),
             s3_requests: self.s3_requests.or(weaker.s3_requests),
             s3_all_requests: self.s3_all_requests.or(weaker.s3_all_requests),
             s3_bandwidth: self.s3_bandwidth.or(weaker.s3_bandwidth),
@@ -70,6 +76,8 @@ impl PartialSettings {
         Ok(Self {
             listen: parsed(around, "SANDKEEP_LISTEN")?,
             s3_listen: parsed(around, "SANDKEEP_S3_LISTEN")?,
+            s3_tls_certificate: path("SANDKEEP_S3_TLS_CERTIFICATE"),
+            s3_tls_key: path("SANDKEEP_S3_TLS_KEY"),
             s3_requests: parsed(around, "SANDKEEP_S3_REQUESTS")?,
             s3_all_requests: parsed(around, "SANDKEEP_S3_ALL_REQUESTS")?,
             s3_bandwidth: parsed(around, "SANDKEEP_S3_BANDWIDTH")?,

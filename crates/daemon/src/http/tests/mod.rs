@@ -186,6 +186,8 @@ impl TestDaemon {
             store: EmbeddedStore {
                 settings: S3Settings::new(endpoint, None),
                 service: Arc::new(memory.clone()),
+                address: ([127, 0, 0, 1], 9000).into(),
+                tls: false,
             },
             runtime: Arc::new(NoSandboxes),
             volumes: Arc::new(NoVolumes),
