@@ -138,6 +138,7 @@ impl ErrorCode {
             ),
             Self::BackupExpired => Some("Create backups with a longer ttl."),
             Self::BucketNotFound => Some("Create the bucket first."),
+            Self::BucketNotEmpty => Some("Remove what is in it first, or force it."),
             Self::ContainerUnavailable => Some("Try again; `sandkeep doctor` says what the host lacks."),
             _ => None,
         }

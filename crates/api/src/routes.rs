@@ -22,7 +22,9 @@
 //! | `POST /v1/sandboxes/{id}/restore` | [`crate::DirectoryBackup`] | [`crate::RestoreResult`] |
 //! | `GET /v1/backups`, `GET`, `DELETE /v1/backups/{id}` | | [`crate::BackupList`], [`crate::BackupInfo`], 204 |
 //! | `GET`, `POST /v1/buckets` | [`crate::CreateBucket`] | [`crate::BucketList`], 201 [`crate::BucketInfo`] |
-//! | `DELETE /v1/buckets/{name}` | | 204 |
+//! | `GET`, `DELETE /v1/buckets/{name}` | with DELETE `?force=true`: whatever is in it | [`crate::BucketInfo`], 204 |
+//! | `GET`, `PUT /v1/buckets/{name}/lifecycle` | [`crate::BucketLifecycle`] | [`crate::BucketLifecycle`] |
+//! | `POST`, `GET`, `DELETE /v1/buckets/{name}/migration` | [`crate::MigrationRequest`] | 202, 200 [`crate::MigrationInfo`] |
 //!
 //! Streams of events are asked for by `stream: true` (exec) or `Accept: text/event-stream` (backups). Errors are
 //! [`crate::ErrorBody`]. The bridge's routes are those of the table in `wire/bridge.rs`.
@@ -37,7 +39,7 @@ pub const INFO: &str = "/v1/info";
 pub const SANDBOXES: &str = "/v1/sandboxes";
 /// All backups.
 pub const BACKUPS: &str = "/v1/backups";
-/// All embedded buckets.
+/// All buckets.
 pub const BUCKETS: &str = "/v1/buckets";
 
 /// What RFC 3986 calls unreserved stays as it is.
@@ -73,7 +75,12 @@ pub fn backup(id: &str) -> String {
     format!("{BACKUPS}/{}", encode(id))
 }
 
-/// An embedded bucket.
+/// Something of a bucket: `lifecycle`, `migration`.
+pub fn of_bucket(name: &str, resource: &str) -> String {
+    format!("{}/{resource}", bucket(name))
+}
+
+/// A bucket.
 pub fn bucket(name: &str) -> String {
     format!("{BUCKETS}/{}", encode(name))
 }

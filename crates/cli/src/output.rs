@@ -65,6 +65,13 @@ impl Output {
         drop(io::stderr().lock().write_all(bytes));
     }
 
+    /// Something for people beside the result.
+    pub(crate) fn note(self, text: &str) {
+        if !self.json {
+            drop(writeln!(anstream::stderr(), "\x1b[36mnote\x1b[0m: {text}"));
+        }
+    }
+
     /// Why the command failed, and what to do.
     pub(crate) fn failure(self, error: &Error) {
         if self.json {
@@ -78,4 +85,9 @@ impl Output {
             drop(writeln!(anstream::stderr(), "\x1b[36mhint\x1b[0m: {hint}"));
         }
     }
+}
+
+/// Bytes for people.
+pub(crate) fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
 }

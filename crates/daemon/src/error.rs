@@ -50,6 +50,22 @@ pub enum SettingsError {
         /// Which table or binding.
         table: String,
     },
+    /// Credentials are given in more than one way.
+    #[error(
+        "[{table}] gives credentials in two ways: use one of keys, credentials_file and credentials_command"
+    )]
+    TwoCredentials {
+        /// Which table or binding.
+        table: String,
+    },
+    /// A table lacks something that the rest of it needs.
+    #[error("[{table}] needs {what}")]
+    Missing {
+        /// Which table.
+        table: String,
+        /// What it lacks.
+        what: &'static str,
+    },
     /// `remote: true` needs an account.
     #[error("the remote binding {binding} needs CLOUDFLARE_ACCOUNT_ID")]
     AccountNeeded {

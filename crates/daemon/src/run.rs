@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::StartError;
-use crate::grants::{self, SandboxEndpoints};
+use crate::grants::{self, GatewayControl, Limits};
 use crate::http;
 use crate::roles::{self, GatewayRole};
 use crate::services::{Parts, Services};
@@ -44,6 +44,8 @@ pub struct Started {
     pub address: SocketAddr,
     /// The S3 endpoint.
     pub s3_address: SocketAddr,
+    /// Whether that speaks HTTPS.
+    pub s3_tls: bool,
 }
 
 /// Serves until `shutdown` is ready, then ends everything: sandboxes with their files uploaded, volumes, gateway.
@@ -91,7 +93,8 @@ impl Daemon {
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let gateway = Gateway::start(gateway_plan(&settings)?).await?;
-        let started = Started { address, s3_address: gateway.address() };
+        let s3_tls = settings.s3_tls.is_some();
+        let started = Started { address, s3_address: gateway.address(), s3_tls };
         let (services, volumes) = match start_services(settings, &gateway).await {
             Ok(parts) => parts,
             Err(error) => {
@@ -181,9 +184,12 @@ fn gateway_plan(settings: &Settings) -> Result<GatewayPlan, StartError> {
     Ok(GatewayPlan {
         program: settings.program.clone(),
         listen: settings.s3_listen,
+        tls: settings.s3_tls.clone(),
         data: settings.store_directory(),
         run: settings.run.clone(),
         credentials: internal_credentials(&GatewayRole::key_file(&settings.store_directory()))?,
+        elsewhere: settings.default_store.clone(),
+        sandbox_requests: settings.s3_all_requests,
     })
 }
 
@@ -205,14 +211,16 @@ async fn start_services(
     let volumes = Volumes::start(volumes_settings(&settings)).await.map_err(StartError::Volumes)?;
     let path = settings.data.join("state.db");
     let state = State::open(&path).map_err(|source| StartError::State { path, source })?;
+    let control = Arc::new(GatewayControl {
+        socket: grants::socket(&settings.run),
+        limits: Limits { requests: settings.s3_requests, bandwidth: settings.s3_bandwidth },
+    });
     let parts = Parts {
         store: gateway.store()?,
         runtime: Arc::new(runtime),
         volumes: Arc::new(volumes.clone()),
-        endpoints: Arc::new(SandboxEndpoints {
-            socket: grants::socket(&settings.run),
-            requests: settings.s3_requests,
-        }),
+        endpoints: Arc::clone(&control) as _,
+        buckets: control,
         state,
         settings: Arc::new(settings),
     };

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use sandkeep_objects::{Credentials, ObjectService, S3Client, S3Settings};
+use sandkeep_objects::{AddressingStyle, Credentials, Provider, S3Client, S3Settings};
 use serde::{Deserialize, Serialize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -20,10 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use url::Url;
 
+use sandkeep_gateway::TlsFiles;
+
 use crate::error::StartError;
 use crate::grants;
 use crate::services::EmbeddedStore;
-use crate::volumes::channel;
+use crate::settings::DefaultStore;
+use crate::volumes::{VolumeError, channel};
 
 /// How long a gateway may take from its start to its first answer; opening a large store after a crash takes a while.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -34,8 +38,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// Between starts of one that keeps dying.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const MAX_RESTART_PAUSE: Duration = Duration::from_secs(10);
-const PASSED_ON: [&str; 4] =
-    ["PATH", "SANDKEEP_LOG", "SANDKEEP_S3_ACCESS_KEY_ID", "SANDKEEP_S3_SECRET_ACCESS_KEY"];
+const PASSED_ON: [&str; 5] =
+    ["HOME", "PATH", "SANDKEEP_LOG", "SANDKEEP_S3_ACCESS_KEY_ID", "SANDKEEP_S3_SECRET_ACCESS_KEY"];
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
@@ -44,26 +48,48 @@ pub(crate) struct GatewayPlan {
     pub(crate) program: PathBuf,
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// With which certificate; none: plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
     /// Buckets and keys.
     pub(crate) data: PathBuf,
     /// Record, log and socket.
     pub(crate) run: PathBuf,
     /// The daemon's own key pair.
     pub(crate) credentials: Credentials,
+    /// Where buckets are that are not embedded.
+    pub(crate) elsewhere: Option<DefaultStore>,
+    /// Requests of all sandboxes that it serves at once.
+    pub(crate) sandbox_requests: NonZeroUsize,
 }
 
 /// What is remembered of a running one, for the next daemon.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Record {
     pid: u32,
+    #[serde(flatten)]
+    addresses: Addresses,
+    #[serde(default)]
+    tls: Option<TlsFiles>,
+    /// Not told by earlier versions, which do not understand us.
+    #[serde(default)]
+    data: PathBuf,
+}
+
+/// Where one listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Addresses {
+    /// For everyone.
     address: SocketAddr,
+    /// Without HTTPS, for our own processes, where everyone else needs it.
+    #[serde(default)]
+    plain: Option<SocketAddr>,
 }
 
 /// A running gateway under supervision.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     plan: GatewayPlan,
-    address: SocketAddr,
+    addresses: Addresses,
     stopping: CancellationToken,
     watch: tokio::task::JoinHandle<()>,
     restarts: watch::Receiver<()>,
@@ -79,20 +105,20 @@ struct Process {
 impl Gateway {
     /// Finds the one that runs, or starts it; watches it from then on.
     pub(crate) async fn start(plan: GatewayPlan) -> Result<Self, StartError> {
-        let (process, address) = match plan.find().await {
+        let (process, addresses) = match plan.find().await {
             Some(found) => found,
-            None => plan.spawn(plan.listen).await?,
+            None => plan.spawn(plan.addresses()).await?,
         };
-        info!(%address, pid = process.pid, "the S3 endpoint answers");
+        info!(address = %addresses.address, pid = process.pid, "the S3 endpoint answers");
         let stopping = CancellationToken::new();
         let (restarted, restarts) = watch::channel(());
-        let watch = tokio::spawn(keep_running(plan.clone(), address, process, stopping.clone(), restarted));
-        Ok(Self { plan, address, stopping, watch, restarts })
+        let watch = tokio::spawn(keep_running(plan.clone(), addresses, process, stopping.clone(), restarted));
+        Ok(Self { plan, addresses, stopping, watch, restarts })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.address
     }
 
     /// Changes when it was started again.
@@ -103,9 +129,10 @@ impl Gateway {
     /// The store behind it.
     pub(crate) fn store(&self) -> Result<EmbeddedStore, StartError> {
         let failed = |error: &dyn std::fmt::Display| self.plan.failed(error.to_string());
-        let settings = self.plan.client_settings(self.address);
+        let settings = self.plan.client_settings(self.addresses);
         let service = S3Client::new(settings.clone()).map_err(|error| failed(&error))?;
-        Ok(EmbeddedStore { settings, service: Arc::new(service) })
+        let (address, tls) = (self.addresses.address, self.plan.tls.is_some());
+        Ok(EmbeddedStore { settings, service: Arc::new(service), address, tls })
     }
 
     /// Ends it, after its requests in progress.
@@ -120,7 +147,7 @@ impl Gateway {
 /// Waits for the end of the process and starts the next one at the same address, until it is to stop.
 async fn keep_running(
     plan: GatewayPlan,
-    address: SocketAddr,
+    addresses: Addresses,
     mut process: Process,
     stopping: CancellationToken,
     restarted: watch::Sender<()>,
@@ -136,7 +163,7 @@ async fn keep_running(
                 () = stopping.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            match plan.spawn(address).await {
+            match plan.spawn(addresses).await {
                 Ok((process, _)) => break process,
                 Err(error) => {
                     error!(error = %crate::volumes::chain(&error), "the S3 endpoint does not start");
@@ -162,23 +189,38 @@ impl GatewayPlan {
         self.run.join("gateway.log")
     }
 
-    fn client_settings(&self, address: SocketAddr) -> S3Settings {
+    /// Where a first one listens.
+    fn addresses(&self) -> Addresses {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Addresses { address: self.listen, plain: self.tls.is_some().then_some(any) }
+    }
+
+    fn client_settings(&self, addresses: Addresses) -> S3Settings {
+        let address = addresses.plain.unwrap_or(addresses.address);
         let reachable = match address.ip() {
             ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
             _ => address,
         };
         let endpoint = Url::parse(&format!("http://{reachable}")).expect("an address makes a URL");
-        S3Settings::new(endpoint, Some(self.credentials.clone()))
+        // Buckets may lie behind a store with habits: whoever cuts objects into parts keeps to them.
+        let elsewhere = self.elsewhere.as_ref().map(|store| &store.s3);
+        let provider = elsewhere.and_then(|s3| s3.provider.or_else(|| Provider::of(&s3.endpoint)));
+        let provider = provider.filter(|provider| matches!(provider, Provider::R2 | Provider::Gcs));
+        S3Settings {
+            provider,
+            style: Some(AddressingStyle::Path),
+            ..S3Settings::new(endpoint, Some(self.credentials.clone()))
+        }
     }
 
     /// The one that an earlier daemon left, if it answers to our key where we want it.
-    async fn find(&self) -> Option<(Process, SocketAddr)> {
+    async fn find(&self) -> Option<(Process, Addresses)> {
         let record: Record = serde_json::from_slice(&fs::read(self.record_file()).ok()?).ok()?;
-        let wanted = self.listen.port() == 0 || record.address == self.listen;
+        let same_address = self.listen.port() == 0 || record.addresses.address == self.listen;
+        let same = same_address && record.data == self.data && record.tls == self.tls;
         let process = Process::open(record.pid).ok()?;
-        if wanted && tokio::time::timeout(PROBE_LIMIT, self.answers(record.address)).await.is_ok_and(|ok| ok)
-        {
-            return Some((process, record.address));
+        if same && self.configure(PROBE_LIMIT).await.is_ok() {
+            return Some((process, record.addresses));
         }
         // Its process id may be someone else's by now: only one that runs our program is ended.
         if process.runs(&self.program) {
@@ -188,22 +230,28 @@ impl GatewayPlan {
         None
     }
 
-    async fn answers(&self, address: SocketAddr) -> bool {
-        match S3Client::new(self.client_settings(address)) {
-            Ok(client) => client.list_buckets().await.is_ok(),
-            Err(_) => false,
-        }
+    /// Tells it what only we know. It serves from then on.
+    async fn configure(&self, limit: Duration) -> Result<(), VolumeError> {
+        let socket = grants::socket(&self.run);
+        grants::configure(&socket, self.elsewhere.as_ref(), self.sandbox_requests, limit).await
     }
 
     /// Starts one in a process group of its own, with the socket on which it takes requests as its input; it says on its standard output where it listens.
-    async fn spawn(&self, listen: SocketAddr) -> Result<(Process, SocketAddr), StartError> {
+    async fn spawn(&self, addresses: Addresses) -> Result<(Process, Addresses), StartError> {
         let failed = |error: io::Error| self.failed(error.to_string());
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).map_err(failed)?;
         let requests = channel::listen(&grants::socket(&self.run)).map_err(failed)?;
         let passed_on = PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let mut child = Command::new(&self.program)
-            .args(["s3", "--internal", "--json", "--listen", &listen.to_string(), "--data"])
-            .arg(&self.data)
+        let mut command = Command::new(&self.program);
+        command.args(["s3", "--internal", "--json", "--listen", &addresses.address.to_string(), "--data"]);
+        command.arg(&self.data);
+        if let Some(TlsFiles { certificate, key }) = &self.tls {
+            command.arg("--tls-certificate").arg(certificate).arg("--tls-key").arg(key);
+        }
+        if let Some(plain) = addresses.plain {
+            command.args(["--plain", &plain.to_string()]);
+        }
+        let mut child = command
             .env_clear()
             .envs(passed_on)
             .process_group(0)
@@ -216,20 +264,26 @@ impl GatewayPlan {
         let stdout = child.stdout.take().ok_or_else(|| self.failed("it has no output".to_owned()))?;
         let process = Process::open(pid).map_err(failed)?;
         let mut lines = BufReader::new(stdout).lines();
-        let announced = tokio::time::timeout(START_LIMIT, lines.next_line()).await;
+        // One that ends closes the socket and its output, so that neither is waited for in vain.
+        let announced = async {
+            self.configure(START_LIMIT).await.ok()?;
+            lines.next_line().await.ok().flatten()
+        };
+        let announced = tokio::time::timeout(START_LIMIT, announced).await;
         // Reaped when it ends, whenever that is.
         tokio::spawn(async move { child.wait().await });
-        let line = announced.ok().and_then(Result::ok).flatten();
-        let Some(address) = line.as_deref().and_then(announced_address) else {
+        let line = announced.ok().flatten();
+        let Some(addresses) = line.as_deref().and_then(announced_addresses) else {
             process.signal(Signal::KILL);
             return Err(self.failed(self.last_words()));
         };
-        self.remember(Record { pid, address }).map_err(failed)?;
-        Ok((process, address))
+        let (tls, data) = (self.tls.clone(), self.data.clone());
+        self.remember(&Record { pid, addresses, tls, data }).map_err(failed)?;
+        Ok((process, addresses))
     }
 
-    fn remember(&self, record: Record) -> io::Result<()> {
-        let text = serde_json::to_vec(&record)?;
+    fn remember(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_vec(record)?;
         let draft = self.record_file().with_extension("new");
         fs::write(&draft, text)?;
         fs::rename(draft, self.record_file())
@@ -257,14 +311,20 @@ impl GatewayPlan {
     }
 }
 
-/// `{"endpoint": "http://ADDRESS"}`.
-fn announced_address(line: &str) -> Option<SocketAddr> {
+/// `{"endpoint": "http://ADDRESS", "plain": "http://ADDRESS"}`; without `plain` there is one listener.
+fn announced_addresses(line: &str) -> Option<Addresses> {
     #[derive(Deserialize)]
     struct Announcement {
         endpoint: String,
+        plain: Option<String>,
     }
+    let address = |url: &str| url.split_once("://")?.1.parse().ok();
     let announcement: Announcement = serde_json::from_str(line).ok()?;
-    announcement.endpoint.strip_prefix("http://")?.parse().ok()
+    let plain = match announcement.plain {
+        Some(plain) => Some(address(&plain)?),
+        None => None,
+    };
+    Some(Addresses { address: address(&announcement.endpoint)?, plain })
 }
 
 impl Process {
@@ -300,12 +360,16 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
-    use super::announced_address;
+    use super::{Addresses, announced_addresses};
 
     #[test]
     fn the_address_is_read_from_what_the_gateway_says() {
-        let address = announced_address(r#"{"endpoint":"http://127.0.0.1:9000"}"#);
-        assert_eq!(address, Some(([127, 0, 0, 1], 9000).into()));
-        assert_eq!(announced_address("S3 endpoint on http://127.0.0.1:9000"), None);
+        let local = |port| ([127, 0, 0, 1], port).into();
+        let plain = announced_addresses(r#"{"endpoint":"http://127.0.0.1:9000"}"#);
+        assert_eq!(plain, Some(Addresses { address: local(9000), plain: None }));
+        let both =
+            announced_addresses(r#"{"endpoint":"https://127.0.0.1:9000","plain":"http://127.0.0.1:9001"}"#);
+        assert_eq!(both, Some(Addresses { address: local(9000), plain: Some(local(9001)) }));
+        assert_eq!(announced_addresses("S3 endpoint on http://127.0.0.1:9000"), None);
     }
 }

@@ -125,6 +125,11 @@ impl From<Error> for Fault {
                 let message = "The bucket you tried to delete is not empty";
                 Self::new(StatusCode::CONFLICT, "BucketNotEmpty", message).with("BucketName", bucket)
             }
+            Error::BucketBusy { .. } => {
+                let message =
+                    "A conflicting operation is currently in progress against this bucket. Try again.";
+                Self::new(StatusCode::CONFLICT, "OperationAborted", message)
+            }
             Error::Key(error) => error.into(),
             other => refused(other),
         }

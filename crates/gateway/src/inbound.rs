@@ -12,6 +12,7 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Mutex;
 
 use crate::fault::{Fault, Outcome};
+use crate::throttle::Throttle;
 
 /// A client that sends nothing for this long has gone.
 const STALL: Duration = Duration::from_secs(60);
@@ -34,16 +35,18 @@ pub(crate) struct Inbound {
     progress: Arc<AtomicU8>,
     /// Whether the client waits for `100 Continue` before it sends the body.
     expects: bool,
+    throttle: Option<Arc<Throttle>>,
     /// Whether there is no body. Then hyper sends no `100 Continue`, whatever the client expects.
     empty: bool,
 }
 
 impl Inbound {
-    pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(body: Incoming, headers: &HeaderMap, throttle: Option<Arc<Throttle>>) -> Self {
         let empty = body.is_end_stream();
         let progress = if empty { ENDED } else { UNTOUCHED };
         Self {
             empty,
+            throttle,
             body: Arc::new(Mutex::new(body)),
             progress: Arc::new(AtomicU8::new(progress)),
             expects: headers.contains_key(EXPECT),
@@ -59,7 +62,12 @@ impl Inbound {
     pub(crate) async fn next(&self) -> Outcome<Option<Bytes>> {
         self.progress.fetch_max(STARTED, Ordering::Relaxed);
         match tokio::time::timeout(STALL, self.next_data()).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                if let (Ok(Some(data)), Some(throttle)) = (&outcome, &self.throttle) {
+                    throttle.take(data.len() as u64).await;
+                }
+                outcome
+            }
             Err(_) => Err(Fault::bad("RequestTimeout", "The body did not arrive within the timeout period.")),
         }
     }

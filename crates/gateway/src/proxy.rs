@@ -1,23 +1,36 @@
 //! The endpoint of one sandbox, on a listener inside its network.
 
 use std::net::TcpListener;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, RwLock};
 
 use sandkeep_objects::ObjectService;
-use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::connections::Connections;
 use crate::door::Door;
+use crate::fair::FairQueue;
 use crate::grants::{Grant, Grants};
 use crate::operations::Endpoint;
+use crate::throttle::Throttle;
 
 /// Connections of one sandbox at once; more wait to be accepted.
 const CONNECTIONS: usize = 256;
 
 /// Requests of one sandbox at once, unless settings say otherwise; more wait for their turn.
 pub const SANDBOX_REQUESTS: NonZeroUsize = NonZeroUsize::new(32).expect("it is not zero");
+
+/// Requests of all sandboxes at once, unless settings say otherwise.
+pub const ALL_REQUESTS: NonZeroUsize = NonZeroUsize::new(128).expect("it is not zero");
+
+/// How much one sandbox gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SandboxLimits {
+    /// Requests served at once.
+    pub requests: NonZeroUsize,
+    /// Bytes of bodies per second, both ways together; none: as fast as they can.
+    pub bandwidth: Option<NonZeroU64>,
+}
 
 /// An endpoint that answers whoever reaches its listener, for its grants only. Dropping it ends it at once.
 #[derive(Debug)]
@@ -27,11 +40,12 @@ pub struct SandboxEndpoint {
 }
 
 impl SandboxEndpoint {
-    /// Serves on the current tokio runtime, granting nothing yet. `requests` are served at once.
+    /// Serves on the current tokio runtime, granting nothing yet. Requests wait with those of others in `queue`.
     pub fn start(
         listener: TcpListener,
         embedded: Arc<dyn ObjectService>,
-        requests: NonZeroUsize,
+        limits: SandboxLimits,
+        queue: &FairQueue,
     ) -> Result<Self, Error> {
         let listening = |listener: TcpListener| {
             listener.set_nonblocking(true)?;
@@ -39,8 +53,9 @@ impl SandboxEndpoint {
         };
         let listener = listening(listener).map_err(|source| Error::SandboxListener { source })?;
         let door = Door::Grants(RwLock::new(Arc::new(Grants::none(embedded))));
-        let requests = Some(Arc::new(Semaphore::new(requests.get())));
-        let endpoint = Arc::new(Endpoint { door, regions: Vec::new(), requests });
+        let line = Some(queue.line(limits.requests));
+        let throttle = limits.bandwidth.map(|rate| Arc::new(Throttle::new(rate)));
+        let endpoint = Arc::new(Endpoint { door, regions: Vec::new(), line, throttle });
         let connections = Connections::start(listener, CONNECTIONS, Arc::clone(&endpoint), None);
         Ok(Self { endpoint, _connections: connections })
     }

@@ -1,6 +1,7 @@
 //! Answers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,11 +9,12 @@ use futures::{StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use http_body_util::{BodyExt, BodyStream, Empty, Full, StreamBody};
 use hyper::body::{Body, Frame, SizeHint};
 use sandkeep_objects::ByteStream;
 
 use crate::fault::Fault;
+use crate::throttle::Throttle;
 use crate::xml::Xml;
 
 /// The body of an answer.
@@ -47,6 +49,26 @@ pub(crate) fn stream(status: StatusCode, length: u64, body: ByteStream) -> Reply
 /// Keeps something until the answer is sent, or given up.
 pub(crate) fn holding(reply: Reply, held: impl Send + Unpin + 'static) -> Reply {
     reply.map(|body| Holding { body, _held: held }.boxed_unsync())
+}
+
+/// Sends a body no faster than it may be.
+pub(crate) async fn throttled(reply: Reply, throttle: &Arc<Throttle>) -> Reply {
+    // What is streamed says its length in a header, so that the body need not know it.
+    if !reply.headers().contains_key(CONTENT_LENGTH) {
+        throttle.take(reply.body().size_hint().exact().unwrap_or_default()).await;
+        return reply;
+    }
+    let throttle = Arc::clone(throttle);
+    reply.map(|body| {
+        let slowly = BodyStream::new(body).and_then(move |frame| {
+            let throttle = Arc::clone(&throttle);
+            async move {
+                throttle.take(frame.data_ref().map_or(0, Bytes::len) as u64).await;
+                Ok(frame)
+            }
+        });
+        StreamBody::new(slowly).boxed_unsync()
+    })
 }
 
 /// A body with something that lives as long as it. Unlike a mapped body it still knows its length.

@@ -44,7 +44,7 @@ impl Gateway {
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let door = Door::Keys { service, keys: LiveKeys::new(settings.keys) };
-        let endpoint = Arc::new(Endpoint { door, regions: settings.regions, requests: None });
+        let endpoint = Arc::new(Endpoint { door, regions: settings.regions, line: None, throttle: None });
         Ok(Self { address, connections: Connections::start(listener, CONNECTIONS, endpoint, tls) })
     }
 

@@ -1,6 +1,7 @@
 //! Keys for a store, as types that never print their secret.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -62,5 +63,26 @@ impl Credentials {
             secret_access_key: SecretKey::new(secret_access_key),
             session_token: None,
         }
+    }
+}
+
+/// Where the credentials of a store come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialSource {
+    /// They are these.
+    Static(Credentials),
+    /// They stand in a file, which is read again when it changes: as AWS's tools write it (section `default`, or the
+    /// first one), or the JSON of [`Self::Command`].
+    File(PathBuf),
+    /// A line for `sh` prints them as JSON: `AccessKeyId`, `SecretAccessKey`, and perhaps `SessionToken` and
+    /// `Expiration`, before which it is run again.
+    /// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sourcing-external.html>
+    Command(String),
+}
+
+impl From<Credentials> for CredentialSource {
+    fn from(credentials: Credentials) -> Self {
+        Self::Static(credentials)
     }
 }

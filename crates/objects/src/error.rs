@@ -53,6 +53,12 @@ pub enum Error {
         /// The bucket.
         bucket: String,
     },
+    /// The bucket is being moved or changed by someone else: the same request may succeed later.
+    #[error("bucket {bucket:?} is being changed by another operation")]
+    BucketBusy {
+        /// The bucket.
+        bucket: String,
+    },
     /// The multipart upload does not exist, was completed or aborted.
     #[error("multipart upload {upload:?} does not exist")]
     NoSuchUpload {
@@ -91,6 +97,12 @@ pub enum Error {
     InvalidCredentials {
         /// S3 error code, such as `SignatureDoesNotMatch` or `InvalidAccessKeyId`.
         code: String,
+    },
+    /// The file or command that gives the credentials does not.
+    #[error("cannot get credentials: {what}")]
+    NoCredentials {
+        /// Which one, and why; never what it said.
+        what: String,
     },
     /// The key pair is known, but may not do this.
     #[error("access denied")]

@@ -13,6 +13,8 @@ mod key;
 mod lifecycle;
 mod listing;
 mod memory;
+mod nested;
+mod placed;
 pub mod s3;
 mod semantics;
 mod service;
@@ -24,16 +26,21 @@ pub use checksum::{
     Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, LateChecksum, PartsChecksum, UnknownChecksum,
 };
 pub use cors::CorsRule;
-pub use credentials::{AccessKeyId, Credentials, SecretKey};
+pub use credentials::{AccessKeyId, CredentialSource, Credentials, SecretKey};
 pub use directory::{Damage, DamagedObject, DirectoryService, FsckReport};
 pub use error::{Error, KeyError, Result};
 pub use key::{BucketName, MAX_KEY_BYTES, ObjectKey};
 pub use lifecycle::{Expired, LifecycleRule};
 pub use listing::MAX_PAGE;
 pub use memory::{MemoryService, MemorySettings};
+pub use nested::NestedService;
+pub use placed::{
+    MigrationError, MigrationOptions, MigrationOutcome, MigrationPhase, MigrationStatus, PlacedService,
+    Placement, StoredBucket,
+};
 pub use s3::{AddressingStyle, Provider, S3Client, S3Settings};
 pub use semantics::exact_length;
-pub use service::{BucketInfo, ObjectService};
+pub use service::{BucketInfo, MAX_COUNTED, ObjectService, Usage};
 pub use store::ObjectStore;
 pub use types::{
     Body, ByteRange, ByteStream, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use crate::{BucketName, CorsRule, Error, LifecycleRule, ObjectStore, Result};
+use crate::{BucketName, CorsRule, Error, LifecycleRule, ListRequest, ObjectStore, Result};
 
 /// A bucket in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,20 @@ pub struct BucketInfo {
     /// When it was created.
     pub created: SystemTime,
 }
+
+/// How much is in a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Objects.
+    pub objects: u64,
+    /// Bytes of their contents.
+    pub bytes: u64,
+    /// There is more: counting ended at [`MAX_COUNTED`] objects.
+    pub more: bool,
+}
+
+/// Objects that are counted where counting means listing them.
+pub const MAX_COUNTED: u64 = 100_000;
 
 /// An account of an object store: creates buckets and hands out stores for them.
 #[async_trait]
@@ -31,6 +46,11 @@ pub trait ObjectService: Debug + Send + Sync + 'static {
 
     /// All buckets the credentials may see, by name.
     async fn list_buckets(&self) -> Result<Vec<BucketInfo>>;
+
+    /// How much is in a bucket.
+    async fn usage(&self, bucket: &BucketName) -> Result<Usage> {
+        count(&*self.bucket(bucket)).await
+    }
 
     /// The rules by which a bucket lets go of what is old.
     async fn lifecycle(&self, bucket: &BucketName) -> Result<Vec<LifecycleRule>> {
@@ -58,4 +78,20 @@ pub trait ObjectService: Debug + Send + Sync + 'static {
 
     /// The store of one bucket. Does not check that the bucket exists: the first operation does.
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore>;
+}
+
+/// Counts what listings show.
+async fn count(store: &dyn ObjectStore) -> Result<Usage> {
+    let mut usage = Usage::default();
+    let mut request = ListRequest::default();
+    loop {
+        let page = store.list(request.clone()).await?;
+        usage.objects += page.objects.len() as u64;
+        usage.bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
+        request.continuation = page.next;
+        usage.more = request.continuation.is_some();
+        if !usage.more || usage.objects >= MAX_COUNTED {
+            return Ok(usage);
+        }
+    }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use crate::{
     Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, PartInfo,
-    PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Error, GetRequest, GetResponse, ListPage, ListRequest, MAX_KEY_BYTES, ObjectInfo, ObjectKey, ObjectPart,
+    PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
 };
 
 /// The objects of one bucket.
@@ -25,6 +25,11 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     /// Tells this bucket from others of its name on other servers.
     fn location(&self) -> String {
         self.bucket_name().as_str().to_owned()
+    }
+
+    /// Bytes of a key at most: fewer where something stands before it.
+    fn longest_key(&self) -> usize {
+        MAX_KEY_BYTES
     }
 
     /// Whether all parts of an upload but the last must have the same size (R2).
@@ -48,6 +53,11 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
         let _ = (key, etag);
         Err(Error::Unsupported { what: "conditions of deletions" })
+    }
+
+    /// The tags of an object.
+    async fn tags(&self, key: &ObjectKey) -> Result<BTreeMap<String, String>> {
+        Ok(self.head(key, Conditions::default()).await?.metadata.tags)
     }
 
     /// Replaces the tags of an object.

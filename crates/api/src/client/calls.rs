@@ -6,10 +6,11 @@ use http::Method;
 use super::connection::Call;
 use super::{Client, EventStream};
 use crate::{
-    BackupEvent, BackupInfo, BackupList, BackupRequest, BucketInfo, BucketList, ClientError, CreateBucket,
-    DirectoryBackup, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten,
-    GrantInfo, GrantList, GrantRequest, MakeDirectory, MountInfo, MountList, MountRequest, RestoreResult,
-    SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, routes,
+    BackupEvent, BackupInfo, BackupList, BackupRequest, BucketInfo, BucketLifecycle, BucketList, ClientError,
+    CreateBucket, DirectoryBackup, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists,
+    FileWritten, GrantInfo, GrantList, GrantRequest, MakeDirectory, MigrationInfo, MigrationRequest,
+    MountInfo, MountList, MountRequest, RestoreResult, SandboxInfo, SandboxList, SandboxOptions, ServiceInfo,
+    routes,
 };
 
 const EVENTS: &str = "text/event-stream";
@@ -205,7 +206,7 @@ impl Client {
     }
 }
 
-/// Buckets of the embedded store.
+/// Buckets.
 impl Client {
     /// All.
     pub async fn buckets(&self) -> Result<BucketList, ClientError> {
@@ -218,8 +219,50 @@ impl Client {
         self.connection.send_for(Call::new(Method::POST, routes::BUCKETS).json(&request)).await
     }
 
-    /// Removes an empty one.
-    pub async fn delete_bucket(&self, name: &str) -> Result<(), ClientError> {
-        self.connection.send(Call::new(Method::DELETE, routes::bucket(name))).await.map(drop)
+    /// About one, with what is in it.
+    pub async fn bucket(&self, name: &str) -> Result<BucketInfo, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::bucket(name))).await
+    }
+
+    /// Removes one that is empty, or with `force` whatever is in it.
+    pub async fn delete_bucket(&self, name: &str, force: bool) -> Result<(), ClientError> {
+        let query = if force { "?force=true" } else { "" };
+        let path = format!("{}{query}", routes::bucket(name));
+        self.connection.send(Call::new(Method::DELETE, path)).await.map(drop)
+    }
+
+    /// The rules by which it lets go of what is old.
+    pub async fn bucket_lifecycle(&self, name: &str) -> Result<BucketLifecycle, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::of_bucket(name, "lifecycle"))).await
+    }
+
+    /// Replaces them.
+    pub async fn set_bucket_lifecycle(
+        &self,
+        name: &str,
+        lifecycle: &BucketLifecycle,
+    ) -> Result<BucketLifecycle, ClientError> {
+        let path = routes::of_bucket(name, "lifecycle");
+        self.connection.send_for(Call::new(Method::PUT, path).json(lifecycle)).await
+    }
+
+    /// Begins to move it to the other store.
+    pub async fn migrate_bucket(
+        &self,
+        name: &str,
+        request: &MigrationRequest,
+    ) -> Result<MigrationInfo, ClientError> {
+        let path = routes::of_bucket(name, "migration");
+        self.connection.send_for(Call::new(Method::POST, path).json(request)).await
+    }
+
+    /// How far that is.
+    pub async fn bucket_migration(&self, name: &str) -> Result<MigrationInfo, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::of_bucket(name, "migration"))).await
+    }
+
+    /// Ends it, unless the bucket was switched over already.
+    pub async fn cancel_migration(&self, name: &str) -> Result<MigrationInfo, ClientError> {
+        self.connection.send_for(Call::new(Method::DELETE, routes::of_bucket(name, "migration"))).await
     }
 }

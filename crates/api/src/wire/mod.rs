@@ -15,7 +15,10 @@ pub use backups::{
     RestoreResult,
 };
 pub use bridge::{Created, ExitEvent, Running, StreamError};
-pub use buckets::{BucketInfo, BucketList, CreateBucket};
+pub use buckets::{
+    BucketInfo, BucketLifecycle, BucketList, BucketPlace, BucketRule, CreateBucket, MigrationInfo,
+    MigrationPhase, MigrationRequest, MigrationResult,
+};
 pub use exec::{ExecEvent, ExecRequest, ExecResult, OutputEncoding};
 pub use files::{
     DirectoryListing, FileEntry, FileExists, FileKind, FileMoved, FilePermissions, FileStreamEvent,

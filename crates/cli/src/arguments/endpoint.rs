@@ -12,6 +12,8 @@ use super::ServiceArguments;
 #[command(after_help = "Example:
   sandkeep s3 --listen 127.0.0.1:9000 --data /srv/s3
 
+Buckets may be made in another store: see SANDKEEP_BUCKETS_ENDPOINT in docs/settings.md.
+
 The keys are generated at the first start and shown by `sandkeep keys --data DIRECTORY`, or given by
 SANDKEEP_S3_ACCESS_KEY_ID and SANDKEEP_S3_SECRET_ACCESS_KEY.")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -30,6 +32,9 @@ pub(crate) struct S3Arguments {
     /// The certificate's private key (PEM).
     #[arg(long, value_name = "FILE", env = "SANDKEEP_S3_TLS_KEY", requires = "tls_certificate")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Listen here as well, without HTTPS, for the service's own processes.
+    #[arg(long, hide = true, value_name = "ADDRESS", requires = "internal")]
+    pub(crate) plain: Option<SocketAddr>,
     /// Started by the service: outlives it.
     #[arg(long, hide = true)]
     pub(crate) internal: bool,
@@ -50,26 +55,89 @@ Exit code 1 when something is damaged; nothing is changed.")]
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BucketCommand {
-    /// Create a bucket.
+    /// Create a bucket: in the embedded store, or in the store of `[buckets] default`.
     Create {
         /// Lower-case letters, digits, dots and hyphens.
         name: String,
         #[command(flatten)]
         service: ServiceArguments,
     },
-    /// List buckets.
+    /// List buckets with what is in them.
     Ls {
         #[command(flatten)]
         service: ServiceArguments,
     },
-    /// Remove empty buckets.
+    /// Remove empty buckets, or with --force whatever is in them.
+    #[command(
+        after_help = "Examples:\n  sandkeep bucket rm scratch\n  sandkeep bucket rm --force scratch-moved"
+    )]
     Rm {
         /// Which.
         #[arg(required = true)]
         names: Vec<String>,
+        /// Delete the objects and unfinished uploads in them, too.
+        #[arg(short, long)]
+        force: bool,
         #[command(flatten)]
         service: ServiceArguments,
     },
+    /// Show or change after how many days what is old goes by itself.
+    #[command(after_help = "Examples:
+  sandkeep bucket lifecycle backups                                     shows the rules
+  sandkeep bucket lifecycle backups --expire-prefix backups/ --days 30  objects below backups/ go after 30 days
+  sandkeep bucket lifecycle backups --abort-incomplete-days 2           so do uploads that nobody finished
+  sandkeep bucket lifecycle backups --expire-prefix backups/ --rm       takes that rule away
+  sandkeep bucket lifecycle backups --rm                                takes all rules away
+
+The service looks once an hour. A rule replaces the one before it of the same prefix.")]
+    Lifecycle(LifecycleArguments),
+    /// Move an embedded bucket to the store of `[buckets] default`, while it is used.
+    #[command(after_help = "Examples:
+  sandkeep bucket migrate my-bucket
+  sandkeep bucket migrate my-bucket --delete-source --json
+
+Every object is copied with its metadata and tags, and compared by size and checksum. Writes go on meanwhile, and are
+copied, too; at the end they wait for some seconds at most. Then the bucket is there, under its name, for everyone. Until
+then nothing has changed: after an end too early the same command goes on where it was. The service does the work:
+Ctrl-C ends the display only.")]
+    Migrate(MigrateArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LifecycleArguments {
+    /// Which bucket.
+    pub(crate) name: String,
+    /// Objects whose keys start with this ('' for all) go after --days.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) expire_prefix: Option<String>,
+    /// How long after they were written.
+    #[arg(long, value_name = "N", requires = "expire_prefix", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: Option<u32>,
+    /// Multipart uploads that are not finished so many days after their beginning are aborted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) abort_incomplete_days: Option<u32>,
+    /// Take the rule of --expire-prefix away, or all.
+    #[arg(long, conflicts_with_all = ["days", "abort_incomplete_days"])]
+    pub(crate) rm: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MigrateArguments {
+    /// Which bucket.
+    pub(crate) name: String,
+    /// Delete the embedded bucket after the switch [default: it stays as NAME-moved].
+    #[arg(long)]
+    pub(crate) delete_source: bool,
+    /// Abort multipart uploads that are in progress at the switch [default: wait a minute for them, then fail].
+    #[arg(long)]
+    pub(crate) abort_uploads: bool,
+    /// End a move that runs; the bucket stays where it is.
+    #[arg(long, conflicts_with_all = ["delete_source", "abort_uploads"])]
+    pub(crate) cancel: bool,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
 }
 
 #[derive(Args, Debug)]
@@ -97,6 +165,12 @@ pub(crate) struct KeysArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make a key pair; its secret is shown this once.
+    #[command(after_help = "Examples:
+  sandkeep keys create ci                                          everywhere, for ever
+  sandkeep keys create reports --allow my-bucket/reports --allow logs --read-only --expires-in 30d
+  sandkeep --json keys create ci                                   for programs
+
+A running endpoint knows the key with its next request.")]
     Create {
         /// What to call it.
         name: String,
@@ -119,6 +193,9 @@ pub(crate) enum KeysCommand {
     },
 }
 
+/// Seconds: ten years, which no clock overflows.
+const LONGEST_VALIDITY: u64 = 3650 * 86_400;
+
 /// A number with s, m, h or d behind it.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let invalid = || format!("{text:?} is not a number with s, m, h or d behind it");
@@ -131,5 +208,6 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(invalid()),
     };
     let number: u64 = number.parse().map_err(|_| invalid())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(invalid)
+    let valid = number.checked_mul(seconds).filter(|seconds| (1..=LONGEST_VALIDITY).contains(seconds));
+    valid.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is not between 1s and 3650d"))
 }

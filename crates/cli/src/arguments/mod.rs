@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use endpoint::{BucketCommand, KeysArguments, KeysCommand, S3Arguments, S3Command};
+pub(crate) use endpoint::{
+    BucketCommand, KeysArguments, KeysCommand, LifecycleArguments, MigrateArguments, S3Arguments, S3Command,
+};
 
 /// Self-hosted sandboxes whose data outlives them.
 #[derive(Debug, Parser)]
@@ -51,7 +53,7 @@ pub(crate) enum Command {
     /// Back up directories and restore them.
     #[command(subcommand)]
     Backup(BackupCommand),
-    /// Create and list buckets of the embedded store.
+    /// Create, list, move and remove buckets.
     #[command(subcommand)]
     Bucket(BucketCommand),
     /// Show, make and remove the access keys of the embedded S3 endpoint.
@@ -79,6 +81,12 @@ pub(crate) struct ServeArguments {
     /// Where the S3 endpoint listens [default: 127.0.0.1:9000].
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) s3_listen: Option<SocketAddr>,
+    /// Serve the S3 endpoint with HTTPS and this certificate (PEM, with its chain); a replaced file is used at once.
+    #[arg(long, value_name = "FILE", requires = "s3_tls_key")]
+    pub(crate) s3_tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "s3_tls_certificate")]
+    pub(crate) s3_tls_key: Option<PathBuf>,
     /// Where everything is kept [default: /var/lib/sandkeep].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,

@@ -47,6 +47,7 @@ fn create(file: &Path, new: &NewKey, output: Output) -> Result<()> {
         "expires": info.expires,
     });
     print(&value, (&info.access_key_id, &secret), false, output);
+    output.note("the secret is not shown again");
     Ok(())
 }
 

@@ -3,15 +3,18 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use sandkeep_daemon::roles::{self, GatewayRole, TlsFiles};
+use sandkeep_daemon::Surroundings;
+use sandkeep_daemon::roles::{self, GatewayRole, Listening, TlsFiles};
+use sandkeep_daemon::settings::DefaultStore;
 use serde_json::json;
 
 use super::Result;
 use crate::arguments::{S3Arguments, S3Command};
+use crate::error::while_doing;
 use crate::output::Output;
 
 pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCode> {
-    let S3Arguments { command, listen, data, tls_certificate, tls_key, internal } = arguments;
+    let S3Arguments { command, listen, data, tls_certificate, tls_key, plain, internal } = arguments;
     if let Some(S3Command::Fsck { data }) = command {
         return check(&data, output).await;
     }
@@ -19,11 +22,20 @@ pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCo
     let tls = tls_certificate.zip(tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
     let scheme = if tls.is_some() { "https" } else { "http" };
     let given = roles::credentials_from_environment();
-    let role = GatewayRole { listen, data, tls, given, detached: internal };
-    roles::run_gateway(role, |address| {
-        output.result(&json!({ "endpoint": format!("{scheme}://{address}") }), || {
-            format!("S3 endpoint on {scheme}://{address}")
-        });
+    let around = Surroundings::of_this_process().map_err(while_doing("cannot look around"))?;
+    let elsewhere = match internal {
+        true => None,
+        false => {
+            DefaultStore::from_environment(&around).map_err(while_doing("the settings cannot be used"))?
+        }
+    };
+    let role = GatewayRole { listen, data, tls, plain, elsewhere, given, detached: internal };
+    roles::run_gateway(role, |Listening { address, plain }| {
+        let mut value = json!({ "endpoint": format!("{scheme}://{address}") });
+        if let Some(plain) = plain {
+            value["plain"] = json!(format!("http://{plain}"));
+        }
+        output.result(&value, || format!("S3 endpoint on {scheme}://{address}"));
     })
     .await?;
     Ok(ExitCode::SUCCESS)

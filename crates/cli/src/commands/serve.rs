@@ -9,8 +9,19 @@ use crate::error::while_doing;
 use crate::output::Output;
 
 pub(crate) async fn run(arguments: ServeArguments, output: Output) -> Result<()> {
-    let ServeArguments { listen, s3_listen, data, run, config, env } = arguments;
-    let flags = PartialSettings { listen, s3_listen, data, run, config, env, ..PartialSettings::default() };
+    let ServeArguments { listen, s3_listen, s3_tls_certificate, s3_tls_key, data, run, config, env } =
+        arguments;
+    let flags = PartialSettings {
+        listen,
+        s3_listen,
+        s3_tls_certificate,
+        s3_tls_key,
+        data,
+        run,
+        config,
+        env,
+        ..PartialSettings::default()
+    };
     let settled = Surroundings::of_this_process().and_then(|around| Settings::resolve(flags, &around));
     let settings = settled.map_err(while_doing("the settings cannot be used"))?;
     let failed = || while_doing("the service cannot run");
@@ -19,7 +30,8 @@ pub(crate) async fn run(arguments: ServeArguments, output: Output) -> Result<()>
 }
 
 fn report(started: &Started, output: Output) {
-    let Started { address, s3_address } = started;
-    let value = json!({ "url": format!("http://{address}"), "s3Endpoint": format!("http://{s3_address}") });
-    output.result(&value, || format!("API on http://{address}, S3 on http://{s3_address}"));
+    let Started { address, s3_address, s3_tls } = started;
+    let s3 = format!("{}://{s3_address}", if *s3_tls { "https" } else { "http" });
+    let value = json!({ "url": format!("http://{address}"), "s3Endpoint": s3 });
+    output.result(&value, || format!("API on http://{address}, S3 on {s3}"));
 }

@@ -1,7 +1,9 @@
 //! The whole product through its own command line and HTTP, as a user meets it: real servers, mounts and sandboxes.
 
 mod bad_input;
+mod keys;
 mod kills;
+mod outgrown;
 mod s3_inside;
 mod service;
 mod standalone;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_sandkeep");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandkeep");
 /// A start that takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -26,7 +26,7 @@ pub(crate) struct Service {
     run: bool,
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     probe.local_addr().expect("it is bound")
 }
@@ -69,6 +69,13 @@ impl Service {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().expect("the program starts"));
         self.wait_until("the service answers", |service| service.http("GET", "/health", None).0 == 200);
+    }
+
+    /// A daemon with other settings takes over from the one that is killed.
+    pub(crate) fn restart_with(&mut self, settings: &str) {
+        std::fs::write(self.path("sandkeep.toml"), settings).expect("written");
+        self.kill_daemon();
+        self.start_daemon();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

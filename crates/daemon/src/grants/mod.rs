@@ -3,7 +3,9 @@
 //! The gateway goes on serving when the daemon dies, and tells the next one what it serves. When the gateway dies, the
 //! daemon makes new listeners for the next one.
 
+mod buckets;
 mod client;
+mod limits;
 mod protocol;
 mod server;
 
@@ -12,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use sandkeep_gateway::Grant;
 
-pub(crate) use client::SandboxEndpoints;
+pub(crate) use client::{GatewayControl, configure};
+pub(crate) use limits::Limits;
+pub(crate) use protocol::BucketStatus;
 pub(crate) use server::serve;
 
 /// The grants of a sandbox by their ids. Holds credentials: never log it.

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 use std::net::TcpListener;
-use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
-use sandkeep_gateway::SandboxEndpoint;
-use sandkeep_objects::ObjectService;
+use sandkeep_gateway::{ALL_REQUESTS, FairQueue, SandboxEndpoint, SandboxLimits};
+use sandkeep_objects::PlacedService;
+use tokio::sync::watch;
 
-use super::GrantsById;
+use super::buckets;
 use super::protocol::{Answer, Request};
+use super::{GrantsById, Limits};
 use crate::volumes::chain;
 use crate::volumes::channel::AsyncChannel;
 
@@ -31,13 +32,22 @@ struct Served {
 /// All endpoints inside sandboxes.
 #[derive(Debug)]
 struct Endpoints {
-    embedded: Arc<dyn ObjectService>,
+    service: PlacedService,
     served: Mutex<BTreeMap<String, Served>>,
+    configured: watch::Sender<bool>,
+    queue: FairQueue,
 }
 
-/// Takes requests at `socket` on the current tokio runtime, for as long as the process lives.
-pub(crate) fn serve(socket: OwnedFd, embedded: Arc<dyn ObjectService>) -> io::Result<()> {
-    let endpoints = Arc::new(Endpoints { embedded, served: Mutex::default() });
+/// Takes requests at `socket` on the current tokio runtime, for as long as the process lives. What is returned becomes
+/// true when the daemon has said where buckets are.
+pub(crate) fn serve(socket: OwnedFd, service: PlacedService) -> io::Result<watch::Receiver<bool>> {
+    let (configured, is_configured) = watch::channel(false);
+    let endpoints = Arc::new(Endpoints {
+        service,
+        served: Mutex::default(),
+        configured,
+        queue: FairQueue::new(ALL_REQUESTS),
+    });
     let runtime = tokio::runtime::Handle::current();
     let accept = move || {
         loop {
@@ -52,14 +62,31 @@ pub(crate) fn serve(socket: OwnedFd, embedded: Arc<dyn ObjectService>) -> io::Re
             }
         }
     };
-    std::thread::Builder::new().name("grants".into()).spawn(accept).map(drop)
+    std::thread::Builder::new().name("grants".into()).spawn(accept)?;
+    Ok(is_configured)
 }
 
 async fn answer(endpoints: Arc<Endpoints>, connection: OwnedFd) {
     let answered = async {
         let channel = AsyncChannel::new(connection)?;
         let Some((request, descriptors)) = channel.receive().await? else { return Ok(()) };
-        channel.send(&endpoints.handle(request, descriptors), &[]).await
+        let answer = match request {
+            Request::Configure { elsewhere, sandbox_requests } => {
+                match buckets::configure(&endpoints.service, elsewhere) {
+                    Ok(()) => {
+                        endpoints.queue.set_total(sandbox_requests);
+                        endpoints.configured.send_replace(true);
+                        Answer::Done
+                    }
+                    Err(error) => Answer::Failed(chain(&error)),
+                }
+            }
+            Request::Serve { .. } | Request::Close { .. } | Request::List => {
+                endpoints.handle(request, descriptors)
+            }
+            request => buckets::answer(&endpoints.service, request).await,
+        };
+        channel.send(&answer, &[]).await
     };
     if let Err(error) = answered.await {
         tracing::warn!(%error, "a request of the daemon was not answered");
@@ -78,22 +105,23 @@ impl Endpoints {
                 served.remove(&sandbox);
                 Answer::Done
             }
-            Request::Serve { sandbox, grants, requests } => {
+            Request::Serve { sandbox, grants, limits } => {
                 let entry = served.entry(sandbox);
                 if descriptors.is_empty() && matches!(entry, Entry::Vacant(_)) {
                     return Answer::NeedsListener;
                 }
                 let replaced =
-                    self.replace(entry, descriptors.pop().map(|listener| (listener, requests)), grants);
+                    self.replace(entry, descriptors.pop().map(|listener| (listener, limits)), grants);
                 replaced.map_or_else(|error| Answer::Failed(chain(&error)), |()| Answer::Done)
             }
+            _ => Answer::Failed("this is not about sandboxes".to_owned()),
         }
     }
 
     fn replace(
         &self,
         entry: Entry<'_, String, Served>,
-        listener: Option<(OwnedFd, NonZeroUsize)>,
+        listener: Option<(OwnedFd, Limits)>,
         grants: GrantsById,
     ) -> Result<(), sandkeep_gateway::Error> {
         let values = || grants.values().cloned().collect();
@@ -102,9 +130,11 @@ impl Endpoints {
                 there.get().endpoint.grant(values())?;
                 there.get_mut().grants = grants;
             }
-            (Entry::Vacant(place), Some((listener, requests))) => {
-                let embedded = Arc::clone(&self.embedded);
-                let endpoint = SandboxEndpoint::start(TcpListener::from(listener), embedded, requests)?;
+            (Entry::Vacant(place), Some((listener, Limits { requests, bandwidth }))) => {
+                let embedded = Arc::new(self.service.clone());
+                let limits = SandboxLimits { requests, bandwidth };
+                let endpoint =
+                    SandboxEndpoint::start(TcpListener::from(listener), embedded, limits, &self.queue)?;
                 endpoint.grant(values())?;
                 place.insert(Served { endpoint, grants });
             }

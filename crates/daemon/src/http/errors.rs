@@ -164,6 +164,7 @@ fn store_code(error: &StoreError) -> ErrorCode {
         StoreError::NoSuchBucket { .. } => ErrorCode::BucketNotFound,
         StoreError::BucketExists { .. } => ErrorCode::BucketExists,
         StoreError::BucketNotEmpty { .. } => ErrorCode::BucketNotEmpty,
+        StoreError::BucketBusy { .. } => ErrorCode::ResourceBusy,
         StoreError::NoSpace => ErrorCode::NoSpace,
         _ => ErrorCode::BucketStoreError,
     }

@@ -6,7 +6,7 @@ mod keys;
 mod process;
 
 pub use gateway::{
-    GatewayRole, TlsFiles, check_store, credentials_from_environment, default_key, run_gateway,
+    GatewayRole, Listening, TlsFiles, check_store, credentials_from_environment, default_key, run_gateway,
 };
 pub use keys::{KeyInfo, NewKey, create_key, list_keys, remove_key};
 pub use process::detach_from_terminal;

@@ -1,5 +1,6 @@
 //! What a sandbox may reach at `http://s3.internal`: a grant for each of its mounts, and those made explicitly.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +9,11 @@ use sandkeep_api::{
     SandboxId, base32,
 };
 use sandkeep_gateway::{Grant, Origin};
+use sandkeep_objects::BucketName;
 use tracing::{info, warn};
 
 use super::mounts::{Plan, Target};
-use super::{Live, Services};
+use super::{Live, Services, names};
 use crate::error::ServiceError;
 use crate::grants::GrantsById;
 
@@ -58,7 +60,12 @@ impl Services {
         }
         let info = info(&id, &grant);
         live.change_grants(|grants| drop(grants.insert(id, grant)));
-        if let Err(error) = self.publish(live).await {
+        // Recorded last: what is recorded was served, whoever dies.
+        let granted = async {
+            self.publish(live).await?;
+            self.state.put_grants(live.id.clone(), live.grants()).await
+        };
+        if let Err(error) = granted.await {
             live.change_grants(|grants| *grants = before);
             return Err(error);
         }
@@ -79,8 +86,14 @@ impl Services {
         if is_of_mount(grant) || !current(live.grants()).contains_key(grant) {
             return Err(missing());
         }
+        self.withdraw(&live, grant).await
+    }
+
+    /// Recorded first: what was withdrawn does not come back, whoever dies.
+    async fn withdraw(&self, live: &Live, grant: &str) -> Result<(), ServiceError> {
         live.change_grants(|grants| drop(grants.remove(grant)));
-        self.publish(&live).await
+        self.state.put_grants(live.id.clone(), live.grants()).await?;
+        self.publish(live).await
     }
 
     /// Grants what was mounted. A mount is useful without: what prevents the grant is logged.
@@ -95,8 +108,7 @@ impl Services {
         if !live.grants().contains_key(path) {
             return;
         }
-        live.change_grants(|grants| drop(grants.remove(path)));
-        if let Err(error) = self.publish(live).await {
+        if let Err(error) = self.withdraw(live, path).await {
             warn!(sandbox = %live.id, path, error = %crate::volumes::chain(&error), "the grant of a mount is not withdrawn");
         }
     }
@@ -118,8 +130,11 @@ impl Services {
     async fn publish(&self, live: &Live) -> Result<(), ServiceError> {
         let grants = current(live.grants());
         live.change_grants(|held| held.clone_from(&grants));
+        let buckets: BTreeSet<BucketName> = grants.values().map(|grant| grant.bucket.clone()).collect();
         let served = self.endpoints.serve(&live.sandbox, grants).await;
-        served.map_err(|error| ServiceError::Grant { reason: error.message })
+        served.map_err(|error| ServiceError::Grant { reason: error.message })?;
+        names::tell(live, &buckets).await;
+        Ok(())
     }
 
     /// The same for all sandboxes, after the gateway was started anew.
@@ -135,37 +150,28 @@ impl Services {
         }
     }
 
-    /// Takes over what the gateway serves, without the grants of mounts that are gone. Where it lost everything with
-    /// this daemon, mounts of bindings are granted again; the credentials of others are known to nobody any more.
+    /// Takes over what the gateway serves, or, where it died too, what is recorded; without the grants of mounts that
+    /// are gone.
     pub(super) async fn adopt_grants(&self, live: &Live, served: Option<GrantsById>) {
         let mounts: Vec<MountInfo> = live.mounts().into_iter().map(|mount| mount.info).collect();
-        let Some(served) = served else {
-            for info in mounts.iter().filter(|info| info.endpoint.is_none()) {
-                if let Some(grant) = self.grant_of_binding(info) {
-                    self.grant_mount(live, &info.mount_path, grant).await;
-                }
-            }
-            return;
+        let known = match served {
+            Some(served) => Ok(served),
+            None => self.state.grants(live.id.clone()).await,
         };
+        let known = known.unwrap_or_else(|error| {
+            warn!(sandbox = %live.id, error = %crate::volumes::chain(&error), "the grants of a sandbox are lost");
+            GrantsById::new()
+        });
+        if known.is_empty() {
+            return;
+        }
         live.change_grants(|grants| {
-            *grants = served;
+            *grants = known;
             grants.retain(|id, _| !is_of_mount(id) || mounts.iter().any(|info| info.mount_path == *id));
         });
         if let Err(error) = self.publish(live).await {
             warn!(sandbox = %live.id, error = %crate::volumes::chain(&error), "s3.internal does not answer");
         }
-    }
-
-    fn grant_of_binding(&self, info: &MountInfo) -> Option<Grant> {
-        let options = MountOptions {
-            prefix: info.prefix.clone(),
-            read_only: info.read_only,
-            ..MountOptions::default()
-        };
-        let (bucket, mount_path) = (info.bucket.clone(), info.mount_path.clone());
-        let plan = Plan::new(MountRequest { bucket, mount_path, options, env: None }).ok()?;
-        let target = self.mount_target(&plan).ok()?;
-        Some(self.grant_of(&plan, &target))
     }
 
     /// Nothing serves a sandbox that has ended.

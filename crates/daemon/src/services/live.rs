@@ -37,7 +37,7 @@ struct Inner {
     labels: BTreeMap<String, String>,
     mounts: Vec<MountRecord>,
     restores: Vec<RestoreRecord>,
-    /// Not recorded: they hold credentials. The gateway remembers them for the next daemon.
+    /// Recorded apart, because they hold credentials.
     grants: GrantsById,
     granted: bool,
 }

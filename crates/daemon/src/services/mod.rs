@@ -8,6 +8,7 @@ mod grants;
 mod lifecycle;
 mod live;
 mod mounts;
+mod names;
 mod ports;
 mod recovery;
 mod registry;
@@ -22,7 +23,7 @@ pub(crate) use exec::Running;
 pub(crate) use files::{FileReader, ListingOptions, MAX_FILE_BYTES};
 pub(crate) use lifecycle::Ending;
 pub(crate) use live::Live;
-pub(crate) use ports::{ServeGrants, ServeVolumes, StartSandboxes};
+pub(crate) use ports::{ServeBuckets, ServeGrants, ServeVolumes, StartSandboxes};
 pub(crate) use store::EmbeddedStore;
 pub(crate) use text::TextSplitter;
 
@@ -38,6 +39,7 @@ pub(crate) struct Services {
     runtime: Arc<dyn StartSandboxes>,
     volumes: Arc<dyn ServeVolumes>,
     endpoints: Arc<dyn ServeGrants>,
+    buckets: Arc<dyn ServeBuckets>,
     state: State,
     registry: Arc<Registry>,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) volumes: Arc<dyn ServeVolumes>,
     /// Serves `s3.internal`.
     pub(crate) endpoints: Arc<dyn ServeGrants>,
+    /// Knows the buckets.
+    pub(crate) buckets: Arc<dyn ServeBuckets>,
     /// The daemon's records.
     pub(crate) state: State,
 }
@@ -62,8 +66,9 @@ pub(crate) struct Parts {
 impl Services {
     /// Services without sandboxes; [`Self::recover`] finds those of an earlier daemon.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, store, runtime, volumes, endpoints, state } = parts;
-        Arc::new(Self { settings, store, runtime, volumes, endpoints, state, registry: Arc::default() })
+        let Parts { settings, store, runtime, volumes, endpoints, buckets, state } = parts;
+        let registry = Arc::default();
+        Arc::new(Self { settings, store, runtime, volumes, endpoints, buckets, state, registry })
     }
 
     /// Where workers keep chunks of backups.

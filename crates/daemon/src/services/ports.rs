@@ -1,4 +1,4 @@
-//! The three things that services need from outside, as traits, so that everything before them can be tested without a
+//! The things that services need from outside, as traits, so that everything before them can be tested without a
 //! kernel that mounts.
 
 use std::collections::BTreeMap;
@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandkeep_backups::{Manifest, Progress};
+use sandkeep_objects::{BucketName, MigrationOptions, MigrationStatus};
 use sandkeep_sandboxes::{Runtime, Sandbox, SandboxName, SandboxSpec};
 use sandkeep_vfs::MountOptions;
 use tokio::sync::mpsc;
 
-use crate::grants::GrantsById;
+use crate::error::ServiceError;
+use crate::grants::{BucketStatus, GrantsById};
 use crate::volumes::{
     BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus, Volumes,
 };
@@ -121,7 +123,30 @@ impl ServeVolumes for Volumes {
     }
 }
 
-/// Serves the endpoints inside sandboxes: [`crate::grants::SandboxEndpoints`].
+/// Knows the buckets: [`crate::grants::GatewayControl`].
+#[async_trait]
+pub(crate) trait ServeBuckets: Debug + Send + Sync + 'static {
+    /// All, with what is in them.
+    async fn buckets(&self) -> Result<Vec<BucketStatus>, ServiceError>;
+
+    /// One of them.
+    async fn bucket(&self, name: &BucketName) -> Result<BucketStatus, ServiceError>;
+
+    /// Begins to move one to the other store.
+    async fn migrate(
+        &self,
+        name: &BucketName,
+        options: MigrationOptions,
+    ) -> Result<MigrationStatus, ServiceError>;
+
+    /// How far that is; none: nobody did.
+    async fn migration(&self, name: &BucketName) -> Result<Option<MigrationStatus>, ServiceError>;
+
+    /// Ends it.
+    async fn cancel_migration(&self, name: &BucketName) -> Result<Option<MigrationStatus>, ServiceError>;
+}
+
+/// Serves the endpoints inside sandboxes: [`crate::grants::GatewayControl`].
 #[async_trait]
 pub(crate) trait ServeGrants: Debug + Send + Sync + 'static {
     /// Serves these grants and no others in a sandbox from now on.

@@ -1,5 +1,6 @@
 //! The embedded store, as the daemon and its workers reach it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sandkeep_objects::{BucketName, Error, ObjectService, S3Settings};
@@ -14,9 +15,22 @@ pub(crate) struct EmbeddedStore {
     pub(crate) settings: S3Settings,
     /// How the daemon does.
     pub(crate) service: Arc<dyn ObjectService>,
+    /// Where everyone else reaches it.
+    pub(crate) address: SocketAddr,
+    /// Whether with HTTPS.
+    pub(crate) tls: bool,
 }
 
 impl EmbeddedStore {
+    /// Where everyone on this host reaches it.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        match self.address {
+            address if address.ip().is_unspecified() => format!("{scheme}://127.0.0.1:{}", address.port()),
+            address => format!("{scheme}://{address}"),
+        }
+    }
+
     /// A bucket of it, for a worker.
     pub(crate) fn bucket(&self, bucket: BucketName) -> StoreSpec {
         StoreSpec { s3: self.settings.clone(), bucket }

@@ -1,6 +1,6 @@
 //! Names for buckets: embedded ones, and those on other servers.
 
-use sandkeep_objects::{BucketName, Credentials};
+use sandkeep_objects::{BucketName, CredentialSource, S3Settings};
 use url::Url;
 
 /// A bucket under a name.
@@ -20,7 +20,7 @@ pub struct Remote {
     /// Region to sign for; none: found out.
     pub region: Option<String>,
     /// None: those of the environment.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<CredentialSource>,
 }
 
 /// Where backups go.
@@ -32,4 +32,15 @@ pub struct BackupLocation {
     pub prefix: String,
     /// Its server; none: embedded.
     pub remote: Option<Remote>,
+}
+
+/// Where buckets are that are not embedded: below a prefix of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultStore {
+    /// The bucket that holds them all.
+    pub bucket: BucketName,
+    /// Empty, or ends with `/`.
+    pub prefix: String,
+    /// How to reach it.
+    pub s3: S3Settings,
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use sandkeep_objects::{BucketName, Credentials};
+use sandkeep_objects::{BucketName, CredentialSource, Credentials, SecretKey};
 use serde::Deserialize;
 use url::Url;
 
+use super::default_store::DefaultTable;
 use super::{ApiKey, BackupLocation, Binding, PartialSettings, Remote};
 use crate::error::SettingsError;
 
@@ -18,7 +19,11 @@ use crate::error::SettingsError;
 pub(super) struct SettingsFile {
     listen: Option<SocketAddr>,
     s3_listen: Option<SocketAddr>,
+    s3_tls_certificate: Option<PathBuf>,
+    s3_tls_key: Option<PathBuf>,
     s3_requests: Option<NonZeroUsize>,
+    s3_all_requests: Option<NonZeroUsize>,
+    s3_bandwidth: Option<NonZeroU64>,
     pub(super) s3_public: Vec<Url>,
     data: Option<PathBuf>,
     run: Option<PathBuf>,
@@ -27,8 +32,15 @@ pub(super) struct SettingsFile {
     api_key: Option<String>,
     expose: Vec<PathBuf>,
     bucket: Vec<BucketTable>,
+    buckets: BucketsTable,
     bindings: BTreeMap<String, BindingTable>,
     backups: BackupsTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BucketsTable {
+    default: DefaultTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +65,9 @@ struct RemoteBinding {
     region: Option<String>,
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
+    session_token: Option<String>,
+    credentials_file: Option<PathBuf>,
+    credentials_command: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,6 +78,40 @@ struct BackupsTable {
     region: Option<String>,
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
+    session_token: Option<String>,
+    credentials_file: Option<PathBuf>,
+    credentials_command: Option<String>,
+}
+
+/// The ways in which a table gives credentials; at most one may be used.
+pub(super) struct Keys<'k> {
+    pub(super) id: Option<&'k str>,
+    pub(super) secret: Option<&'k str>,
+    pub(super) token: Option<&'k str>,
+    pub(super) file: Option<&'k Path>,
+    pub(super) command: Option<&'k str>,
+}
+
+impl Keys<'_> {
+    /// The one that is used.
+    pub(super) fn source(&self, table: &str) -> Result<Option<CredentialSource>, SettingsError> {
+        let half = || SettingsError::HalfKeyPair { table: table.to_owned() };
+        let pair = match (self.id, self.secret) {
+            (Some(id), Some(secret)) => {
+                let session_token = self.token.map(SecretKey::new);
+                Some(CredentialSource::Static(Credentials { session_token, ..Credentials::new(id, secret) }))
+            }
+            (None, None) if self.token.is_none() => None,
+            _ => return Err(half()),
+        };
+        let file = self.file.map(|file| CredentialSource::File(file.to_owned()));
+        let command = self.command.map(|line| CredentialSource::Command(line.to_owned()));
+        let mut given = [pair, file, command].into_iter().flatten();
+        match (given.next(), given.next()) {
+            (one, None) => Ok(one),
+            _ => Err(SettingsError::TwoCredentials { table: table.to_owned() }),
+        }
+    }
 }
 
 impl SettingsFile {
@@ -77,7 +126,11 @@ impl SettingsFile {
         PartialSettings {
             listen: self.listen,
             s3_listen: self.s3_listen,
+            s3_tls_certificate: self.s3_tls_certificate.clone(),
+            s3_tls_key: self.s3_tls_key.clone(),
             s3_requests: self.s3_requests,
+            s3_all_requests: self.s3_all_requests,
+            s3_bandwidth: self.s3_bandwidth,
             data: self.data.clone(),
             run: self.run.clone(),
             wrangler: self.wrangler.clone(),
@@ -88,7 +141,11 @@ impl SettingsFile {
         }
     }
 
-    pub(super) fn buckets(&self) -> Vec<BucketName> {
+    pub(super) fn default_store(&self) -> &DefaultTable {
+        &self.buckets.default
+    }
+
+    pub(super) fn bucket_names(&self) -> Vec<BucketName> {
         self.bucket.iter().map(|table| table.name.clone()).collect()
     }
 
@@ -101,8 +158,14 @@ impl SettingsFile {
         let table = &self.backups;
         let Some(store) = stronger.or(table.store.as_deref()) else { return Ok(None) };
         let (bucket, prefix) = location(store)?;
-        let keys = keys("backups", table.access_key_id.as_ref(), table.secret_access_key.as_ref())?;
-        let remote = remote(table.endpoint.as_ref(), table.region.as_ref(), keys);
+        let keys = Keys {
+            id: table.access_key_id.as_deref(),
+            secret: table.secret_access_key.as_deref(),
+            token: table.session_token.as_deref(),
+            file: table.credentials_file.as_deref(),
+            command: table.credentials_command.as_deref(),
+        };
+        let remote = remote(table.endpoint.as_ref(), table.region.as_ref(), keys.source("backups")?);
         Ok(Some(BackupLocation { bucket, prefix, remote }))
     }
 }
@@ -111,8 +174,14 @@ fn binding(name: &str, table: &BindingTable) -> Result<Binding, SettingsError> {
     match table {
         BindingTable::Embedded(bucket) => Ok(Binding { bucket: bucket.clone(), remote: None }),
         BindingTable::Remote(table) => {
-            let keys = keys(name, table.access_key_id.as_ref(), table.secret_access_key.as_ref())?;
-            let remote = remote(table.endpoint.as_ref(), table.region.as_ref(), keys);
+            let keys = Keys {
+                id: table.access_key_id.as_deref(),
+                secret: table.secret_access_key.as_deref(),
+                token: table.session_token.as_deref(),
+                file: table.credentials_file.as_deref(),
+                command: table.credentials_command.as_deref(),
+            };
+            let remote = remote(table.endpoint.as_ref(), table.region.as_ref(), keys.source(name)?);
             Ok(Binding { bucket: table.bucket.clone(), remote })
         }
     }
@@ -121,20 +190,16 @@ fn binding(name: &str, table: &BindingTable) -> Result<Binding, SettingsError> {
 fn remote(
     endpoint: Option<&Url>,
     region: Option<&String>,
-    credentials: Option<Credentials>,
+    credentials: Option<CredentialSource>,
 ) -> Option<Remote> {
     endpoint.map(|endpoint| Remote { endpoint: endpoint.clone(), region: region.cloned(), credentials })
 }
 
-fn keys(
-    table: &str,
-    id: Option<&String>,
-    secret: Option<&String>,
-) -> Result<Option<Credentials>, SettingsError> {
-    match (id, secret) {
-        (Some(id), Some(secret)) => Ok(Some(Credentials::new(id, secret))),
-        (None, None) => Ok(None),
-        _ => Err(SettingsError::HalfKeyPair { table: table.to_owned() }),
+/// The start of all keys: empty, or with a slash at its end.
+pub(super) fn prefix(text: &str) -> String {
+    match text.trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
     }
 }
 
@@ -144,8 +209,7 @@ fn location(store: &str) -> Result<(BucketName, String), SettingsError> {
     let rest = store.strip_prefix("s3://").ok_or_else(invalid)?;
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let bucket = bucket.parse().map_err(|_| invalid())?;
-    let prefix = prefix.trim_matches('/');
-    Ok((bucket, if prefix.is_empty() { String::new() } else { format!("{prefix}/") }))
+    Ok((bucket, self::prefix(prefix)))
 }
 
 pub(super) fn read(path: &Path) -> Result<String, SettingsError> {

@@ -1,6 +1,7 @@
 //! What can be set, and from where: flag, then environment `SANDKEEP_<FLAG>`, then `sandkeep.toml`, then the default.
 
 mod bindings;
+mod default_store;
 mod file;
 mod partial;
 mod secrets;
@@ -8,14 +9,14 @@ mod wrangler;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use sandkeep_gateway::SANDBOX_REQUESTS;
-use sandkeep_objects::BucketName;
+use sandkeep_gateway::{ALL_REQUESTS, SANDBOX_REQUESTS, TlsFiles};
+use sandkeep_objects::{BucketName, CredentialSource};
 use url::Url;
 
-pub use bindings::{BackupLocation, Binding, Remote};
+pub use bindings::{BackupLocation, Binding, DefaultStore, Remote};
 pub use partial::PartialSettings;
 pub use secrets::{ApiKey, Variables};
 
@@ -34,10 +35,16 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where the S3 endpoint listens.
     pub s3_listen: SocketAddr,
+    /// Certificate and key of the S3 endpoint; none: plain HTTP.
+    pub s3_tls: Option<TlsFiles>,
     /// Other addresses under which clients know the S3 endpoint.
     pub s3_public: Vec<Url>,
     /// Requests to `s3.internal` that are served at once, for each sandbox.
     pub s3_requests: NonZeroUsize,
+    /// Requests to `s3.internal` that are served at once, over all sandboxes.
+    pub s3_all_requests: NonZeroUsize,
+    /// Bytes per second of bodies at `s3.internal`, for each sandbox; none: without a limit.
+    pub s3_bandwidth: Option<NonZeroU64>,
     /// Store, state, keys, upper layers. Mode 0700.
     pub data: PathBuf,
     /// Sockets. Mode 0700.
@@ -48,8 +55,10 @@ pub struct Settings {
     pub api_key: Option<ApiKey>,
     /// What binding mounts may name.
     pub bindings: BTreeMap<String, Binding>,
-    /// Embedded buckets made at the start.
+    /// Buckets made at the start.
     pub buckets: Vec<BucketName>,
+    /// Where buckets are that are not embedded, and new ones are made; none: everything is embedded.
+    pub default_store: Option<DefaultStore>,
     /// Where backups go, if it is set.
     pub backups: Option<BackupLocation>,
     /// Credentials and account ids found in the environment and in wrangler's files.
@@ -102,20 +111,38 @@ impl Settings {
         let settings = Self {
             listen: given.listen.unwrap_or(DEFAULT_LISTEN),
             s3_listen: given.s3_listen.unwrap_or(DEFAULT_S3_LISTEN),
+            s3_tls: tls(&given, around)?,
             s3_public: file.s3_public.clone(),
             s3_requests: given.s3_requests.unwrap_or(SANDBOX_REQUESTS),
+            s3_all_requests: given.s3_all_requests.unwrap_or(ALL_REQUESTS),
+            s3_bandwidth: given.s3_bandwidth,
             data,
             run,
             program: given.program.unwrap_or_else(|| around.program.clone()),
             api_key: given.api_key,
             bindings: wrangler.bindings(&variables)?.into_iter().chain(file.bindings()?).collect(),
-            buckets: file.buckets(),
+            buckets: file.bucket_names(),
+            default_store: file.default_store().resolve(around, &variables)?,
             backups: file.backups(given.backups_store.as_deref())?,
             variables,
             expose: given.expose,
         };
         settings.check_exposure()?;
-        Ok(settings)
+        Ok(settings.with_absolute_files(&around.directory))
+    }
+
+    /// Others than this process read the files, each from a directory of its own.
+    fn with_absolute_files(mut self, directory: &Path) -> Self {
+        let remotes = self.bindings.values_mut().filter_map(|binding| binding.remote.as_mut());
+        let remotes = remotes.chain(self.backups.as_mut().and_then(|backups| backups.remote.as_mut()));
+        let sources = remotes.map(|remote| &mut remote.credentials);
+        let default = self.default_store.as_mut().map(|store| &mut store.s3.credentials);
+        for source in sources.chain(default).flatten() {
+            if let CredentialSource::File(path) = source {
+                *path = directory.join(&*path);
+            }
+        }
+        self
     }
 
     /// Without a key nobody but this host may call.
@@ -129,6 +156,20 @@ impl Settings {
     /// Where the gateway keeps buckets and keys.
     pub fn store_directory(&self) -> PathBuf {
         self.data.join("s3")
+    }
+}
+
+/// Both files or neither, as the gateway will find them.
+fn tls(given: &PartialSettings, around: &Surroundings) -> Result<Option<TlsFiles>, SettingsError> {
+    let missing = |what| SettingsError::Missing { table: "serve".to_owned(), what };
+    let absolute = |path: &PathBuf| around.directory.join(path);
+    match (&given.s3_tls_certificate, &given.s3_tls_key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(TlsFiles { certificate: absolute(certificate), key: absolute(key) }))
+        }
+        (None, Some(_)) => Err(missing("s3_tls_certificate")),
+        (Some(_), None) => Err(missing("s3_tls_key")),
     }
 }
 

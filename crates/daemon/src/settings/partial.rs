@@ -1,7 +1,7 @@
 //! Settings as one source gives them: all of them may be missing.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,8 +15,16 @@ pub struct PartialSettings {
     pub listen: Option<SocketAddr>,
     /// Where the S3 endpoint listens.
     pub s3_listen: Option<SocketAddr>,
+    /// Certificate of the S3 endpoint.
+    pub s3_tls_certificate: Option<PathBuf>,
+    /// Its private key.
+    pub s3_tls_key: Option<PathBuf>,
     /// Requests to `s3.internal` at once, for each sandbox.
     pub s3_requests: Option<NonZeroUsize>,
+    /// Requests to `s3.internal` at once, over all sandboxes.
+    pub s3_all_requests: Option<NonZeroUsize>,
+    /// Bytes per second at `s3.internal`, for each sandbox.
+    pub s3_bandwidth: Option<NonZeroU64>,
     /// Where everything is kept.
     pub data: Option<PathBuf>,
     /// Where sockets are.
@@ -43,7 +51,11 @@ impl PartialSettings {
         Self {
             listen: self.listen.or(weaker.listen),
             s3_listen: self.s3_listen.or(weaker.s3_listen),
+            s3_tls_certificate: self.s3_tls_certificate.or(weaker.s3_tls_certificate),
+            s3_tls_key: self.s3_tls_key.or(weaker.s3_tls_key),
             s3_requests: self.s3_requests.or(weaker.s3_requests),
+            s3_all_requests: self.s3_all_requests.or(weaker.s3_all_requests),
+            s3_bandwidth: self.s3_bandwidth.or(weaker.s3_bandwidth),
             data: self.data.or(weaker.data),
             run: self.run.or(weaker.run),
             config: self.config.or(weaker.config),
@@ -64,7 +76,11 @@ impl PartialSettings {
         Ok(Self {
             listen: parsed(around, "SANDKEEP_LISTEN")?,
             s3_listen: parsed(around, "SANDKEEP_S3_LISTEN")?,
+            s3_tls_certificate: path("SANDKEEP_S3_TLS_CERTIFICATE"),
+            s3_tls_key: path("SANDKEEP_S3_TLS_KEY"),
             s3_requests: parsed(around, "SANDKEEP_S3_REQUESTS")?,
+            s3_all_requests: parsed(around, "SANDKEEP_S3_ALL_REQUESTS")?,
+            s3_bandwidth: parsed(around, "SANDKEEP_S3_BANDWIDTH")?,
             data: path("SANDKEEP_DATA"),
             run: path("SANDKEEP_RUN"),
             config: path("SANDKEEP_CONFIG"),

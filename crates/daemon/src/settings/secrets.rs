@@ -3,7 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sandkeep_objects::{Credentials, SecretKey};
 use subtle::ConstantTimeEq;
+
+/// Both halves and the token that accompanies them.
+const PAIRS: [[&str; 3]; 2] = [
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+    ["R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN"],
+];
 
 /// What a request must show.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,6 +65,14 @@ impl Variables {
         let both = self.0.iter().chain(others);
         let known = both.filter(|(name, value)| Self::NAMES.contains(&name.as_str()) && !value.is_empty());
         Self(known.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The first whole key pair, with its token: that of AWS, then that of R2.
+    pub fn pair(&self) -> Option<Credentials> {
+        PAIRS.into_iter().find_map(|[id, secret, token]| {
+            let session_token = self.get(token).map(SecretKey::new);
+            Some(Credentials { session_token, ..Credentials::new(self.get(id)?, self.get(secret)?) })
+        })
     }
 
     /// The value of one.

@@ -1,9 +1,11 @@
-//! What a daemon must remember to adopt its sandboxes after being killed: ids, mounts, restores.
+//! What a daemon must remember to adopt its sandboxes after being killed: ids, mounts, restores, grants.
 //!
-//! One thread owns the database and takes the changes as messages. Nothing here is a secret.
+//! One thread owns the database and takes the changes as messages. Grants hold credentials, so that nobody else may read
+//! the file; it lies in a directory of ours besides.
 
 mod records;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -14,6 +16,10 @@ use tokio::sync::oneshot;
 pub(crate) use records::{MountRecord, RestoreRecord, SandboxRecord};
 
 use crate::error::ServiceError;
+use crate::grants::GrantsById;
+
+/// SQLite gives the files beside it the same mode.
+const PRIVATE: u32 = 0o600;
 
 type Change = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -27,6 +33,8 @@ impl State {
     /// Opens or makes the database.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut connection = Connection::open(path)?;
+        let private = std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE));
+        private.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A power cut ends the sandboxes too; only our own death must lose nothing.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -75,6 +83,16 @@ impl State {
         self.run(move |connection| records::remove_mount(connection, &id, &path)).await
     }
 
+    /// What a sandbox may reach at `s3.internal`.
+    pub(crate) async fn grants(&self, id: SandboxId) -> Result<GrantsById, ServiceError> {
+        self.run(move |connection| records::grants(connection, &id)).await
+    }
+
+    /// Remembers that, instead of what was before.
+    pub(crate) async fn put_grants(&self, id: SandboxId, grants: GrantsById) -> Result<(), ServiceError> {
+        self.run(move |connection| records::put_grants(connection, &id, &grants)).await
+    }
+
     /// Remembers a restore, beside the one that it replaces.
     pub(crate) async fn put_restore(&self, id: SandboxId, record: RestoreRecord) -> Result<(), ServiceError> {
         self.run(move |connection| records::put_restore(connection, &id, &record)).await
@@ -89,9 +107,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::{Duration, SystemTime};
 
     use jiff::Timestamp;
     use sandkeep_api::MountInfo;
+    use sandkeep_gateway::{Grant, Origin};
+    use sandkeep_objects::{Credentials, S3Settings};
     use sandkeep_sandboxes::SandboxName;
 
     use super::*;
@@ -128,6 +149,21 @@ mod tests {
         RestoreRecord { dir, backup_id, overlay, volume: VolumeId("v2".into()) }
     }
 
+    fn grants() -> GrantsById {
+        let s3 = S3Settings::new(
+            "http://127.0.0.1:9".parse().expect("a URL"),
+            Some(Credentials::new("id", "sEcret")),
+        );
+        let grant = Grant {
+            bucket: "b".parse().expect("a name"),
+            prefix: "x/y".into(),
+            read_only: true,
+            expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)),
+            origin: Origin::Remote(Box::new(s3)),
+        };
+        GrantsById::from([("one".into(), grant)])
+    }
+
     #[tokio::test]
     async fn what_was_remembered_is_there_after_opening_again() {
         let directory = tempfile::tempdir().expect("a scratch directory");
@@ -136,13 +172,18 @@ mod tests {
         state.put_sandbox(sandbox()).await.expect("remembered");
         state.put_mount(id(), mount()).await.expect("remembered");
         state.put_restore(id(), restore()).await.expect("remembered");
+        state.put_grants(id(), grants()).await.expect("remembered");
         drop(state);
         let state = State::open(&path).expect("opens again");
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+        assert_eq!(state.grants(id()).await.expect("read"), grants());
+        assert!(!format!("{:?}", grants()).contains("sEcret"));
         let expected = SandboxRecord { mounts: vec![mount()], restores: vec![restore()], ..sandbox() };
         assert_eq!(state.sandboxes().await.expect("read"), [expected]);
         state.remove_mount(id(), "/data".into()).await.expect("forgotten");
         state.remove_sandbox(id()).await.expect("forgotten");
         assert_eq!(state.sandboxes().await.expect("read"), []);
+        assert_eq!(state.grants(id()).await.expect("read"), GrantsById::new());
         state.put_mount(id(), mount()).await.expect_err("of no sandbox");
     }
 }

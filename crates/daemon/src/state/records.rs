@@ -8,6 +8,7 @@ use rusqlite::{Connection, Error, Result, Row, params};
 use sandkeep_api::{MountInfo, SandboxId};
 use sandkeep_sandboxes::SandboxName;
 
+use crate::grants::GrantsById;
 use crate::volumes::VolumeId;
 
 pub(super) const SCHEMA: &str = "
@@ -35,6 +36,12 @@ CREATE TABLE IF NOT EXISTS restores (
     backup TEXT NOT NULL,
     overlay TEXT NOT NULL,
     PRIMARY KEY (sandbox, overlay)
+) STRICT;
+CREATE TABLE IF NOT EXISTS grants (
+    sandbox TEXT NOT NULL REFERENCES sandboxes (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (sandbox, id)
 ) STRICT;
 ";
 
@@ -172,6 +179,32 @@ pub(super) fn put_mount(connection: &Connection, id: &SandboxId, record: &MountR
 
 pub(super) fn remove_mount(connection: &Connection, id: &SandboxId, path: &str) -> Result<()> {
     connection.execute("DELETE FROM mounts WHERE sandbox = ? AND path = ?", [id.as_str(), path]).map(drop)
+}
+
+pub(super) fn grants(connection: &Connection, id: &SandboxId) -> Result<GrantsById> {
+    let mut statement = connection.prepare("SELECT id, value FROM grants WHERE sandbox = ?")?;
+    let damaged = |_| Error::InvalidColumnType(1, "grants".into(), Type::Text);
+    let mut rows = statement.query([id.as_str()])?;
+    let mut grants = GrantsById::new();
+    while let Some(row) = rows.next()? {
+        let grant = serde_json::from_str(row.get_ref(1)?.as_str()?).map_err(damaged)?;
+        grants.insert(row.get(0)?, grant);
+    }
+    Ok(grants)
+}
+
+/// Replaces all of a sandbox.
+pub(super) fn put_grants(connection: &mut Connection, id: &SandboxId, grants: &GrantsById) -> Result<()> {
+    let change = connection.transaction()?;
+    change.execute("DELETE FROM grants WHERE sandbox = ?", [id.as_str()])?;
+    for (grant, value) in grants {
+        let value = serde_json::to_string(value).expect("grants always become JSON");
+        change.execute(
+            "INSERT INTO grants (sandbox, id, value) VALUES (?, ?, ?)",
+            params![id.as_str(), grant, value],
+        )?;
+    }
+    change.commit()
 }
 
 pub(super) fn put_restore(connection: &Connection, id: &SandboxId, record: &RestoreRecord) -> Result<()> {

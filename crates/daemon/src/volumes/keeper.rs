@@ -19,6 +19,8 @@ use super::protocol::{self, Answer, Job, Report, Request, Volume};
 use super::{BackupJob, VolumeError, VolumeId, VolumeStatus};
 use crate::roles;
 
+/// Variables that workers see; commands that give credentials need the first two.
+const PASSED_ON: [&str; 4] = ["HOME", "PATH", "SANDKEEP_LOG", "TMPDIR"];
 /// Deaths of one worker in [`RESTART_WINDOW`] after which its volume is given up.
 const MAX_RESTARTS: u32 = 10;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
@@ -203,7 +205,7 @@ impl Keeper {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .env_clear()
-            .envs(std::env::vars().filter(|(name, _)| name == "SANDKEEP_LOG" || name == "TMPDIR"))
+            .envs(std::env::vars().filter(|(name, _)| PASSED_ON.contains(&name.as_str())))
             .spawn()?;
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
         let mut worker = Worker { child, channel: Arc::new(ours) };

@@ -26,11 +26,11 @@ use http::header::{CONNECTION, HeaderValue, SERVER};
 use http::{Method, Request};
 use hyper::body::Incoming;
 use sandkeep_objects::{BucketName, ObjectKey};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authorize::Requested;
 use crate::call::Call;
 use crate::door::{Admitted, Door, KeyedDoor};
+use crate::fair::Line;
 use crate::fault::{Fault, Outcome};
 use crate::headers::{check_doubled, check_supported};
 use crate::inbound::Inbound;
@@ -38,6 +38,7 @@ use crate::query::Query;
 use crate::reply::{self, Reply, add_header};
 use crate::route::{Operation, route};
 use crate::target::Target;
+use crate::throttle::Throttle;
 
 /// Bytes of a document that a client sends at most: 10,000 parts with checksums, or 1,000 long keys.
 const DOCUMENT_LIMIT: u64 = 2 * 1024 * 1024;
@@ -47,17 +48,22 @@ const DOCUMENT_LIMIT: u64 = 2 * 1024 * 1024;
 pub(crate) struct Endpoint {
     pub(crate) door: Door,
     pub(crate) regions: Vec<String>,
-    /// Requests at once; none: as many as come.
-    pub(crate) requests: Option<Arc<Semaphore>>,
+    /// Whose requests wait for their turn; none: all are served as they come.
+    pub(crate) line: Option<Line>,
+    /// How fast bodies pass; none: as fast as they can.
+    pub(crate) throttle: Option<Arc<Throttle>>,
 }
 
 /// Answers a request.
 pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> Reply {
-    let turn = endpoint.turn().await;
+    let turn = match &endpoint.line {
+        Some(line) => line.turn().await,
+        None => None,
+    };
     let (parts, body) = request.into_parts();
     let request_id = request_id();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let inbound = Inbound::new(body, &parts.headers);
+    let inbound = Inbound::new(body, &parts.headers, endpoint.throttle.clone());
     let asked = cors::Asked::of(&parts);
     let outcome = process(endpoint, parts, inbound.clone()).await;
     let mut reply = match outcome {
@@ -75,15 +81,12 @@ pub(crate) async fn answer(endpoint: &Endpoint, request: Request<Incoming>) -> R
     }
     add_header(&mut reply, "x-amz-request-id", &request_id);
     reply.headers_mut().insert(SERVER, HeaderValue::from_static("Sandkeep"));
+    if let Some(throttle) = endpoint.throttle.as_ref().filter(|_| method != Method::HEAD) {
+        reply = reply::throttled(reply, throttle).await;
+    }
     match turn {
         Some(turn) => reply::holding(reply, turn),
         None => reply,
-    }
-}
-
-impl Endpoint {
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(self.requests.as_ref()?).acquire_owned().await.ok()
     }
 }
 

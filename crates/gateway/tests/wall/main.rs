@@ -8,6 +8,7 @@ mod durability;
 mod fixture;
 mod keys;
 mod more_clients;
+mod origin;
 mod proxy;
 mod raw;
 mod requests;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use sandkeep_gateway::{Grant, Origin, SANDBOX_REQUESTS, SandboxEndpoint};
+use sandkeep_gateway::{
+    ALL_REQUESTS, FairQueue, Grant, Origin, SANDBOX_REQUESTS, SandboxEndpoint, SandboxLimits,
+};
 use sandkeep_objects::{
     Credentials, ListRequest, MemoryService, ObjectService, ObjectStore, S3Client, S3Settings,
 };
@@ -42,8 +44,9 @@ impl Sandbox {
         let origin = TestGateway::start(Arc::clone(&far)).await;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let address = listener.local_addr().expect("an address");
+        let queue = FairQueue::new(ALL_REQUESTS);
         let endpoint =
-            SandboxEndpoint::start(listener, Arc::clone(&near), SANDBOX_REQUESTS).expect("it serves");
+            SandboxEndpoint::start(listener, Arc::clone(&near), limits(), &queue).expect("it serves");
         Self { endpoint, address, origin, far, near }
     }
 
@@ -122,7 +125,11 @@ impl Sandbox {
     }
 }
 
-fn near_grant(bucket: &str, prefix: &str) -> Grant {
+pub(crate) fn limits() -> SandboxLimits {
+    SandboxLimits { requests: SANDBOX_REQUESTS, bandwidth: None }
+}
+
+pub(crate) fn near_grant(bucket: &str, prefix: &str) -> Grant {
     Grant {
         bucket: bucket.parse().expect("a bucket name"),
         prefix: prefix.to_owned(),
@@ -366,6 +373,69 @@ async fn a_sandbox_has_so_many_requests_at_once() {
     tokio::time::timeout(Duration::from_millis(100), next.as_mut()).await.expect_err("it waits");
     drop(unread.pop());
     assert_eq!(next.await.0, 200);
+}
+
+/// Two sandboxes, of which one asks for everything and reads nothing.
+#[tokio::test]
+async fn a_greedy_sandbox_does_not_starve_a_polite_one() {
+    let near: Arc<dyn ObjectService> = Arc::new(MemoryService::new());
+    near.create_bucket(&"near".parse().expect("a name")).await.expect("a bucket");
+    put(&*near.bucket(&"near".parse().expect("a name")), "large", vec![0; 16 << 20]).await;
+    let queue = FairQueue::new(4.try_into().expect("not zero"));
+    let start = || {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let endpoint =
+            SandboxEndpoint::start(listener, Arc::clone(&near), limits(), &queue).expect("it serves");
+        endpoint.grant(vec![near_grant("near", "")]).expect("granted");
+        (endpoint, address)
+    };
+    let ((_greedy, greedy), (_polite, polite)) = (start(), start());
+    let request = b"GET /near/large HTTP/1.1\r\nhost: s3.internal\r\n\r\n";
+    let mut unread = Vec::new();
+    for number in 0..40 {
+        let mut stream = TcpStream::connect(greedy).await.expect("connect");
+        stream.write_all(request).await.expect("send");
+        if number < 4 {
+            stream.read_exact(&mut [0; 12]).await.expect("a status");
+        }
+        unread.push(stream);
+    }
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(polite).await.expect("connect");
+        let head = b"HEAD /near/large HTTP/1.1\r\nhost: s3.internal\r\nconnection: close\r\n\r\n";
+        stream.write_all(head).await.expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    // And the greedy one has its share on: each that it gives up lets another one in.
+    for given_up in 0..4 {
+        drop(unread.remove(0));
+        unread[3].read_exact(&mut [0; 12]).await.unwrap_or_else(|error| panic!("{given_up}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn names_below_the_endpoints_name_buckets() {
+    let sandbox = Sandbox::new().await;
+    sandbox.grant(vec![sandbox.far_grant("in side", false), near_grant("near", "in side")]);
+    for (host, path, status) in [
+        ("far.s3.internal", "/in%20side/a", 200),
+        ("near.s3.internal:80", "/in%20side/a", 200),
+        ("near.s3.internal", "/in%20side2/a", 403),
+        ("secret.s3.internal", "/in%20side/a", 403),
+        ("near.s3.internal", "/near/in%20side/a", 403),
+        ("near.s3.internal", "/", 403),
+        ("near.s3.internal", "/?list-type=2&prefix=in%20side/", 200),
+    ] {
+        let mut stream = TcpStream::connect(sandbox.address).await.expect("connect");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}{path}: {answer}");
+    }
 }
 
 proptest! {

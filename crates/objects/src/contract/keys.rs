@@ -1,10 +1,10 @@
 //! Keys are bytes: nothing is normalised, nothing is a directory.
 
 use super::fixture::{Fixture, key};
-use crate::{Conditions, ListRequest, MAX_KEY_BYTES, ObjectKey};
+use crate::{Conditions, ListRequest, ObjectKey};
 
 /// Keys that one server or another confuses.
-fn odd_keys() -> Vec<Vec<u8>> {
+fn odd_keys(longest: usize) -> Vec<Vec<u8>> {
     let texts = [
         "a b+c%?#&\u{e9}",
         "a+b",
@@ -44,12 +44,12 @@ fn odd_keys() -> Vec<Vec<u8>> {
         "{}[]()`",
     ];
     let mut keys: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-    keys.extend([vec![0xff, 0xfe], b"latin-\xe9".to_vec(), vec![b'k'; MAX_KEY_BYTES]]);
+    keys.extend([vec![0xff, 0xfe], b"latin-\xe9".to_vec(), vec![b'k'; longest]]);
     keys
 }
 
 pub(super) async fn any_bytes_are_a_key(fixture: Fixture) {
-    let mut keys = odd_keys();
+    let mut keys = odd_keys(fixture.store.longest_key());
     for (number, name) in keys.iter().enumerate() {
         fixture.put(name, format!("content {number}").as_bytes()).await;
     }

@@ -19,11 +19,12 @@ use super::lock::StoreLock;
 use super::multipart;
 use super::readers::{Readers, blocking};
 use super::reserve::Reserve;
-use super::rows::{find_bucket, time_from_sql, time_to_sql};
+use super::rows::{BucketId, find_bucket, time_from_sql, time_to_sql};
 use super::store::DirectoryStore;
 use super::writer::Writer;
 use crate::{
     BucketInfo, BucketName, CorsRule, Error, Expired, LifecycleRule, ObjectService, ObjectStore, Result,
+    Usage,
 };
 
 /// File ids reserved with one commit. After a crash at most this many per writer at work are looked at.
@@ -71,6 +72,17 @@ impl DirectoryService {
             }
         }
         Ok(total)
+    }
+
+    /// Gives a bucket another name, at once and with everything in it; requests in progress fail or have happened.
+    pub async fn rename_bucket(&self, from: &BucketName, to: &BucketName) -> Result<()> {
+        let (from, to) = (from.clone(), to.clone());
+        self.inner.writer.apply(move |change| rename_bucket(change, &from, &to)).await
+    }
+
+    /// Returns when every change that was begun before has happened, also those whose callers left.
+    pub async fn settle(&self) -> Result<()> {
+        self.inner.writer.apply(|_| Ok(())).await
     }
 
     /// Reads everything that is stored and reports what is not as it was written. Requests go on meanwhile.
@@ -155,6 +167,11 @@ impl ObjectService for DirectoryService {
         self.inner.readers.read(list_buckets).await
     }
 
+    async fn usage(&self, bucket: &BucketName) -> Result<Usage> {
+        let bucket = bucket.clone();
+        self.inner.readers.read(move |connection| usage(connection, find_bucket(connection, &bucket)?)).await
+    }
+
     async fn lifecycle(&self, bucket: &BucketName) -> Result<Vec<LifecycleRule>> {
         let bucket = bucket.clone();
         let read =
@@ -199,6 +216,24 @@ fn create_bucket(change: &Change<'_>, name: &BucketName) -> Result<()> {
         }
         other => Ok(other.map(drop)?),
     }
+}
+
+fn rename_bucket(change: &Change<'_>, from: &BucketName, to: &BucketName) -> Result<()> {
+    let bucket = find_bucket(change, from)?;
+    let mut update = change.prepare_cached("UPDATE buckets SET name = ?1 WHERE id = ?2")?;
+    match update.execute(params![to.as_str(), bucket.0]) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(Error::BucketExists { bucket: to.as_str().to_owned() })
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
+fn usage(connection: &Connection, bucket: BucketId) -> Result<Usage> {
+    let mut select = connection
+        .prepare_cached("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM objects WHERE bucket = ?1")?;
+    let (objects, bytes): (i64, i64) = select.query_row([bucket.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Usage { objects: objects.cast_unsigned(), bytes: bytes.cast_unsigned(), more: false })
 }
 
 /// Unfinished uploads do not keep a bucket, as on S3.

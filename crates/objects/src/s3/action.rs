@@ -1,7 +1,10 @@
 //! A request as an action describes it: everything but server, signature and retries.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use md5::{Digest, Md5};
 
 use crate::sigv4::{encode_path, encode_query};
 use crate::{Body, BucketName, Error, ObjectKey, Result};
@@ -60,6 +63,12 @@ impl Action {
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| unfit())?;
         self.head.headers.insert(name, value);
         Ok(self)
+    }
+
+    /// A document with the digest that S3 wants for it.
+    pub(super) fn checked_document(self, document: Bytes) -> Result<Self> {
+        let digest = STANDARD.encode(Md5::digest(&document));
+        Ok(self.header("content-md5", &digest)?.body(document))
     }
 
     pub(super) fn body(mut self, body: impl Into<Body>) -> Self {

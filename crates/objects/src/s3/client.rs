@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use http::Method;
 
 use super::action::Action;
-use super::actions::buckets;
+use super::actions::{buckets, lifecycle};
 use super::bucket::S3Bucket;
 use super::transport::Transport;
 use crate::s3::S3Settings;
-use crate::{BucketInfo, BucketName, ObjectService, ObjectStore, Result};
+use crate::{BucketInfo, BucketName, Error, LifecycleRule, ObjectService, ObjectStore, Result};
 
 /// An account on an S3 server. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
@@ -45,6 +45,21 @@ impl ObjectService for S3Client {
     async fn list_buckets(&self) -> Result<Vec<BucketInfo>> {
         let (_, body) = self.transport.document(Action::service(Method::GET)).await?;
         buckets::parse(&body)
+    }
+
+    async fn lifecycle(&self, bucket: &BucketName) -> Result<Vec<LifecycleRule>> {
+        match self.transport.document(lifecycle::request(Method::GET, bucket)).await {
+            Err(Error::Server { code, .. }) if code == "NoSuchLifecycleConfiguration" => Ok(Vec::new()),
+            answer => lifecycle::parse(&answer?.1),
+        }
+    }
+
+    async fn set_lifecycle(&self, bucket: &BucketName, rules: Vec<LifecycleRule>) -> Result<()> {
+        let action = match rules.is_empty() {
+            true => lifecycle::request(Method::DELETE, bucket),
+            false => lifecycle::replace(bucket, &rules)?,
+        };
+        self.transport.headers(action).await.map(drop)
     }
 
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {

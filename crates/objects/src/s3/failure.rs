@@ -70,6 +70,11 @@ fn from_code(head: &Head, document: &ErrorDocument) -> Option<Error> {
             Error::Corrupt { what: document.code.clone() }
         }
         "NotImplemented" => Error::Unsupported { what: "this operation" },
+        // Not to be taken for a missing bucket or key.
+        "NoSuchLifecycleConfiguration" | "NoSuchCORSConfiguration" | "NoSuchTagSet" => {
+            Error::Server { status: 404, code: document.code.clone(), message: document.message.clone() }
+        }
+        "OperationAborted" => Error::BucketBusy { bucket: bucket(head) },
         "InsufficientStorage" | "XMinioStorageFull" | "QuotaExceeded" => Error::NoSpace,
         _ => return None,
     })

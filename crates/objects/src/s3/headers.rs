@@ -10,6 +10,7 @@ use http::header::{
 };
 
 use super::action::Action;
+use super::actions::tagging;
 use crate::{BucketName, sigv4::encode_path};
 use crate::{Conditions, CopySource, ETag, Error, ObjectInfo, ObjectMetadata, Result, WriteConditions};
 
@@ -93,7 +94,10 @@ impl Action {
         for (name, value) in &metadata.user {
             self = self.header(&format!("{USER}{name}"), value)?;
         }
-        Ok(self)
+        match metadata.tags.is_empty() {
+            true => Ok(self),
+            false => self.header("x-amz-tagging", &tagging::header(&metadata.tags)),
+        }
     }
 
     /// Reads on these conditions; `prefix` is `x-amz-copy-source-` where they are those of a copy's source.

@@ -9,6 +9,8 @@ mod headers;
 mod provider;
 mod retry;
 mod settings;
+mod signers;
+mod sourced;
 mod transport;
 mod xml;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::Credentials;
+use crate::{CredentialSource, Credentials};
 
 /// Where the bucket's name goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,12 +39,13 @@ pub struct S3Settings {
     /// None: by the endpoint.
     pub provider: Option<Provider>,
     /// None: anonymous requests.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<CredentialSource>,
 }
 
 impl S3Settings {
     /// An endpoint with everything else found out.
     pub fn new(endpoint: Url, credentials: Option<Credentials>) -> Self {
+        let credentials = credentials.map(CredentialSource::Static);
         Self { endpoint, region: None, style: None, provider: None, credentials }
     }
 }

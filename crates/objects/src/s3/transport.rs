@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -20,9 +20,10 @@ use url::Url;
 
 use super::action::{Action, Head};
 use super::retry::{self, Budget};
+use super::signers::Signers;
 use super::{AddressingStyle, Provider, Quirks, S3Settings, failure, region_of};
 use crate::sigv4::{PayloadHash, Signer};
-use crate::{Body, ByteStream, Credentials, Error, Result};
+use crate::{Body, ByteStream, Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the head of an answer; completing large uploads takes servers minutes.
@@ -41,9 +42,7 @@ pub(super) struct Transport {
     endpoint: Url,
     style: AddressingStyle,
     pub(super) quirks: Quirks,
-    credentials: Option<Credentials>,
-    /// Replaced when the server names another region.
-    signer: RwLock<Option<Arc<Signer>>>,
+    signers: Signers,
     unsigned_payload: bool,
     pool: Client<HttpsConnector<HttpConnector>, RequestBody>,
     budget: Budget,
@@ -74,16 +73,14 @@ impl Transport {
         }
         let quirks = Quirks::of(provider.or_else(|| Provider::of(&endpoint)));
         let region = region.unwrap_or_else(|| region_of(&endpoint));
-        let signer = credentials.clone().map(|credentials| Arc::new(Signer::new(credentials, region)));
         Ok(Self {
             style: style.unwrap_or(quirks.style),
             quirks,
-            signer: RwLock::new(signer),
+            signers: Signers::new(credentials, region),
             unsigned_payload: endpoint.scheme() == "https" || is_loopback(&endpoint),
             pool: pool(),
             budget: Budget::default(),
             endpoint,
-            credentials,
         })
     }
 
@@ -91,7 +88,7 @@ impl Transport {
     pub(super) async fn send(&self, action: Action) -> Result<Response<Incoming>> {
         let Action { head, body } = action;
         let mut body = without_empty_stream(body).await?;
-        let mut switched_region = false;
+        let (mut switched_region, mut asked_again) = (false, false);
         for attempt in 1.. {
             let (sent, replayable) = replay(&mut body);
             let error = match self.attempt(&head, sent).await {
@@ -101,7 +98,15 @@ impl Transport {
                 }
                 Try::Failed(Error::WrongRegion { region }) if !switched_region && replayable => {
                     switched_region = true;
-                    self.switch_region(region);
+                    self.signers.switch_region(region);
+                    continue;
+                }
+                // Credentials that were replaced before their time.
+                Try::Failed(Error::InvalidCredentials { .. })
+                    if !asked_again && replayable && self.signers.can_change() =>
+                {
+                    asked_again = true;
+                    self.signers.distrust();
                     continue;
                 }
                 Try::Failed(error) => return Err(error),
@@ -130,7 +135,11 @@ impl Transport {
     }
 
     async fn attempt(&self, head: &Head, body: Body) -> Try {
-        let request = match self.request(head, body) {
+        let signer = match self.signers.signer().await {
+            Ok(signer) => signer,
+            Err(error) => return Try::Failed(error),
+        };
+        let request = match self.request(head, body, signer.as_deref()) {
             Ok(request) => request,
             Err(error) => return Try::Failed(error),
         };
@@ -174,12 +183,7 @@ impl Transport {
         Error::Unreachable { endpoint, source: Arc::new(source) }
     }
 
-    fn switch_region(&self, region: String) {
-        let signer = self.credentials.clone().map(|credentials| Arc::new(Signer::new(credentials, region)));
-        *self.signer.write().unwrap_or_else(PoisonError::into_inner) = signer;
-    }
-
-    fn request(&self, head: &Head, body: Body) -> Result<Request<RequestBody>> {
+    fn request(&self, head: &Head, body: Body, signer: Option<&Signer>) -> Result<Request<RequestBody>> {
         let in_path = self.style == AddressingStyle::Path;
         let host = self.host(head.bucket.as_ref().filter(|_| !in_path).map(crate::BucketName::as_str));
         let uri = format!("{}://{host}{}", self.endpoint.scheme(), head.target(in_path));
@@ -194,7 +198,6 @@ impl Transport {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("sandkeep/", env!("CARGO_PKG_VERSION"))));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         let (mut parts, ()) = request.into_parts();
-        let signer = self.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(signer) = signer {
             signer.sign(&mut parts, &self.payload_hash(&body), SystemTime::now());
         }

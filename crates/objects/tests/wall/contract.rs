@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sandkeep_objects::{
-    AddressingStyle, Credentials, DirectoryService, MemoryService, MemorySettings, S3Client, S3Settings,
-    contract,
+    AddressingStyle, Credentials, DirectoryService, MemoryService, MemorySettings, NestedService,
+    ObjectService, PlacedService, S3Client, S3Settings, contract,
 };
 use sandkeep_testing::gateway::TestGateway;
 
@@ -54,4 +54,30 @@ async fn through_the_client_with_settings_given() {
         ..anywhere(credentials)
     })
     .await;
+}
+
+/// All buckets in one bucket of another store, with the store's habits.
+fn nested(prefix: &str) -> NestedService {
+    let settings = MemorySettings { minimum_part_bytes: 5 << 20, lists_metadata: false };
+    let memory = MemoryService::with_settings(settings);
+    let outer = "outer".parse().expect("valid in tests");
+    futures::executor::block_on(memory.create_bucket(&outer)).expect("valid in tests");
+    NestedService::new(memory.bucket(&outer), prefix)
+}
+
+#[tokio::test]
+async fn in_a_bucket_of_another_store() {
+    contract::run_service(Arc::new(nested("team/of mine/"))).await;
+    contract::run_service(Arc::new(nested(""))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_the_place_where_buckets_are_made() {
+    for elsewhere in [None, Some(nested("p/"))] {
+        let directory = tempfile::tempdir().expect("valid in tests");
+        let embedded = DirectoryService::open(directory.path()).await.expect("valid in tests");
+        let placed = PlacedService::new(embedded, directory.path()).await.expect("valid in tests");
+        placed.set_elsewhere(elsewhere);
+        contract::run_service(Arc::new(placed)).await;
+    }
 }

@@ -26,7 +26,7 @@ pub(super) async fn mount(arguments: SandboxMountArguments, output: Output) -> R
 
 pub(super) async fn create_if_missing(client: &Client, bucket: &str) -> Result<()> {
     match client.create_bucket(bucket).await {
-        Err(error) if error.code() != Some(ErrorCode::FileExists) => Err(error.into()),
+        Err(error) if error.code() != Some(ErrorCode::BucketExists) => Err(error.into()),
         _ => Ok(()),
     }
 }

@@ -45,7 +45,12 @@ pub(super) fn routes() -> Router<Arc<Services>> {
         .route("/v1/backups", get(backups::list))
         .route("/v1/backups/{name}", get(backups::inspect).delete(backups::delete))
         .route("/v1/buckets", get(buckets::list).post(buckets::create))
-        .route("/v1/buckets/{name}", delete(buckets::delete))
+        .route("/v1/buckets/{name}", get(buckets::get).delete(buckets::delete))
+        .route("/v1/buckets/{name}/lifecycle", get(buckets::lifecycle).put(buckets::set_lifecycle))
+        .route(
+            "/v1/buckets/{name}/migration",
+            post(buckets::migrate).get(buckets::migration).delete(buckets::cancel),
+        )
 }
 
 /// The sandbox of the path, percent-decoded.

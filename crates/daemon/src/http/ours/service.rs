@@ -17,7 +17,7 @@ pub(super) async fn health() -> Json<Done> {
 pub(super) async fn info(State(services): App) -> Json<ServiceInfo> {
     Json(ServiceInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        s3_endpoint: services.store.settings.endpoint.as_str().trim_end_matches('/').to_owned(),
+        s3_endpoint: services.store.url(),
         s3_region: REGION.to_owned(),
         bindings: services.settings.bindings.iter().map(|(name, bound)| binding(name, bound)).collect(),
         sandboxes: services.list().len(),

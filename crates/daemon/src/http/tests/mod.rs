@@ -17,7 +17,9 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use sandkeep_backups::{Manifest, Progress};
-use sandkeep_objects::{MemoryService, S3Settings};
+use sandkeep_objects::{
+    BucketName, MemoryService, MigrationOptions, MigrationStatus, ObjectService, S3Settings,
+};
 use sandkeep_sandboxes::{Sandbox, SandboxName, SandboxSpec};
 use sandkeep_vfs::MountOptions;
 use serde_json::Value;
@@ -26,8 +28,11 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::router;
-use crate::grants::GrantsById;
-use crate::services::{EmbeddedStore, Parts, ServeGrants, ServeVolumes, Services, StartSandboxes};
+use crate::error::ServiceError;
+use crate::grants::{BucketStatus, GrantsById};
+use crate::services::{
+    EmbeddedStore, Parts, ServeBuckets, ServeGrants, ServeVolumes, Services, StartSandboxes,
+};
 use crate::settings::{PartialSettings, Settings, Surroundings};
 use crate::state::State;
 use crate::volumes::{
@@ -107,6 +112,39 @@ impl ServeGrants for NoEndpoints {
     }
 }
 
+/// Buckets in memory, which never move.
+#[derive(Debug)]
+struct MemoryBuckets(MemoryService);
+
+#[async_trait]
+impl ServeBuckets for MemoryBuckets {
+    async fn buckets(&self) -> Result<Vec<BucketStatus>, ServiceError> {
+        let mut all = Vec::new();
+        for info in self.0.list_buckets().await.map_err(ServiceError::Store)? {
+            all.push(self.bucket(&info.name).await?);
+        }
+        Ok(all)
+    }
+
+    async fn bucket(&self, name: &BucketName) -> Result<BucketStatus, ServiceError> {
+        let info = self.0.head_bucket(name).await.map_err(ServiceError::Store)?;
+        let usage = self.0.usage(name).await.map_err(ServiceError::Store)?;
+        Ok(BucketStatus { name: info.name, created: info.created, embedded: true, usage })
+    }
+
+    async fn migrate(&self, _: &BucketName, _: MigrationOptions) -> Result<MigrationStatus, ServiceError> {
+        Err(ServiceError::Task)
+    }
+
+    async fn migration(&self, _: &BucketName) -> Result<Option<MigrationStatus>, ServiceError> {
+        Ok(None)
+    }
+
+    async fn cancel_migration(&self, _: &BucketName) -> Result<Option<MigrationStatus>, ServiceError> {
+        Ok(None)
+    }
+}
+
 /// A daemon without sandboxes.
 struct TestDaemon {
     router: Router,
@@ -142,15 +180,19 @@ impl TestDaemon {
         let flags = PartialSettings { data: Some(directory.path().to_owned()), ..PartialSettings::default() };
         let settings = Settings::resolve(flags, &around).expect("the settings are valid");
         let endpoint = "http://127.0.0.1:9000".parse().expect("a URL");
+        let memory = MemoryService::new();
         let parts = Parts {
             settings: Arc::new(settings),
             store: EmbeddedStore {
                 settings: S3Settings::new(endpoint, None),
-                service: Arc::new(MemoryService::new()),
+                service: Arc::new(memory.clone()),
+                address: ([127, 0, 0, 1], 9000).into(),
+                tls: false,
             },
             runtime: Arc::new(NoSandboxes),
             volumes: Arc::new(NoVolumes),
             endpoints: Arc::new(NoEndpoints),
+            buckets: Arc::new(MemoryBuckets(memory)),
             state: State::open(&directory.path().join("state.db")).expect("the state opens"),
         };
         Self { router: router(Services::new(parts)), _directory: directory }

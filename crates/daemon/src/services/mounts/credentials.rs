@@ -5,12 +5,6 @@ use sandkeep_objects::{Credentials, SecretKey};
 
 use crate::settings::Variables;
 
-/// Both halves and the token that accompanies them.
-const PAIRS: [[&str; 3]; 2] = [
-    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-    ["R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_SESSION_TOKEN"],
-];
-
 /// The explicit pair, or the first whole one of the variables.
 pub(crate) fn detect(
     explicit: Option<&MountCredentials>,
@@ -20,10 +14,7 @@ pub(crate) fn detect(
         let token = given.session_token.as_deref();
         return Ok(credentials(&given.access_key_id, &given.secret_access_key, token));
     }
-    let pair = |[id, secret, token]: [&str; 3]| {
-        Some(credentials(variables.get(id)?, variables.get(secret)?, variables.get(token)))
-    };
-    PAIRS.into_iter().find_map(pair).ok_or_else(|| {
+    variables.pair().ok_or_else(|| {
         InvalidInput::new(
             ErrorCode::MissingCredentials,
             "No credentials found. Set R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY, or AWS_ACCESS_KEY_ID and \

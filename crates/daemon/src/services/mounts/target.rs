@@ -40,7 +40,8 @@ impl Services {
 
     fn endpoint_target(&self, plan: &Plan, url: Url) -> Result<Target, ServiceError> {
         let bucket = bucket(&plan.bucket)?;
-        let own = is_own(&url, embedded_address(&self.store.settings.endpoint), &self.settings.s3_public);
+        let scheme = if self.store.tls { "https" } else { "http" };
+        let own = is_own(&url, (scheme, self.store.address), &self.settings.s3_public);
         if own && plan.credentials.is_none() {
             return Ok(Target { store: self.store.bucket(bucket), create: false });
         }
@@ -69,11 +70,12 @@ impl Services {
         let Some(remote) = &binding.remote else { return Ok(self.store.bucket(bucket)) };
         let credentials = match &remote.credentials {
             Some(credentials) => credentials.clone(),
-            None => detect(None, variables)?,
+            None => detect(None, variables)?.into(),
         };
         let s3 = S3Settings {
             region: remote.region.clone(),
-            ..S3Settings::new(remote.endpoint.clone(), Some(credentials))
+            credentials: Some(credentials),
+            ..S3Settings::new(remote.endpoint.clone(), None)
         };
         Ok(StoreSpec { s3, bucket })
     }
@@ -85,25 +87,18 @@ fn bucket(name: &str) -> Result<BucketName, InvalidInput> {
     })
 }
 
-fn embedded_address(endpoint: &Url) -> Option<SocketAddr> {
-    let ip: IpAddr = match endpoint.host()? {
-        Host::Ipv4(ip) => ip.into(),
-        Host::Ipv6(ip) => ip.into(),
-        Host::Domain(_) => return None,
-    };
-    Some(SocketAddr::new(ip, endpoint.port_or_known_default()?))
-}
-
 /// Whether a URL is our own S3 listener: in any spelling of loopback with its port, in its own address, or in one that
 /// the settings name.
-fn is_own(url: &Url, listener: Option<SocketAddr>, public: &[Url]) -> bool {
+fn is_own(url: &Url, (scheme, listener): (&str, SocketAddr), public: &[Url]) -> bool {
     let origin = |url: &Url| {
         (url.scheme().to_owned(), url.host_str().map(str::to_lowercase), url.port_or_known_default())
     };
     if public.iter().any(|known| origin(known) == origin(url)) {
         return true;
     }
-    let Some(listener) = listener.filter(|_| url.scheme() == "http") else { return false };
+    if url.scheme() != scheme {
+        return false;
+    }
     let same_host = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback() || IpAddr::from(ip) == listener.ip(),
@@ -119,7 +114,7 @@ mod tests {
 
     #[test]
     fn our_own_listener_is_known_in_any_spelling() {
-        let listener = Some(SocketAddr::from(([127, 0, 0, 1], 9000)));
+        let listener = ("http", SocketAddr::from(([127, 0, 0, 1], 9000)));
         let public = [Url::parse("https://s3.example.org").expect("a URL")];
         let own = |url: &str| is_own(&Url::parse(url).expect("a URL"), listener, &public);
         for url in [
@@ -144,5 +139,7 @@ mod tests {
         ] {
             assert!(!own(url), "{url}");
         }
+        let secure = |url: &str| is_own(&Url::parse(url).expect("a URL"), ("https", listener.1), &public);
+        assert!(secure("https://localhost:9000") && !secure("http://localhost:9000"));
     }
 }

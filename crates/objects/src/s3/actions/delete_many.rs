@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
-use md5::{Digest, Md5};
 use serde::Deserialize;
 
 use crate::s3::action::Action;
@@ -32,10 +29,7 @@ struct Failed {
 /// The request; none if the keys cannot be sent in XML.
 pub(in crate::s3) fn request(bucket: &BucketName, keys: &[ObjectKey]) -> Option<Result<Action>> {
     let body = xml::delete(keys)?;
-    // Required by S3 for this operation.
-    let digest = STANDARD.encode(Md5::digest(body.as_bytes()));
-    let action = Action::bucket(Method::POST, bucket).query("delete", b"").header("content-md5", &digest);
-    Some(action.map(|action| action.body(Bytes::from(body))))
+    Some(Action::bucket(Method::POST, bucket).query("delete", b"").checked_document(Bytes::from(body)))
 }
 
 /// The outcome of each key. The answer is quiet: only failures are listed.
