@@ -16,6 +16,7 @@ mod memory;
 pub mod s3;
 mod semantics;
 mod service;
+pub mod sigv2;
 pub mod sigv4;
 mod store;
 mod types;
@@ -33,11 +34,11 @@ pub use listing::MAX_PAGE;
 pub use memory::{MemoryService, MemorySettings};
 pub use s3::{AddressingStyle, Provider, S3Client, S3Settings};
 pub use semantics::exact_length;
-pub use service::{BucketInfo, ObjectService};
+pub use service::{BucketInfo, EXISTED, ObjectService};
 pub use store::ObjectStore;
 pub use types::{
     Body, ByteRange, ByteStream, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
-    DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject, MetadataDirective,
+    DeleteConditions, DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject, MetadataDirective,
     ObjectInfo, ObjectMetadata, ObjectPart, PartInfo, PutRequest, PutResponse, Upload, UploadId, UploadInfo,
     WriteConditions,
 };

@@ -1,6 +1,7 @@
 //! Uploads by forms of browsers, whose policy was signed by somebody with a key.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -8,8 +9,9 @@ use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use sandkeep_objects::sigv4::{encode_path, encode_query};
-use sandkeep_objects::{Body, BucketName, ObjectKey, ObjectService, PutRequest, WriteConditions};
+use sandkeep_objects::{BucketName, ObjectKey, ObjectMetadata, ObjectService, PutRequest, WriteConditions};
 
+use super::tagging;
 use crate::KeyRing;
 use crate::access::AccessMode;
 use crate::authentication::authenticate_form;
@@ -17,6 +19,7 @@ use crate::fault::{Fault, Outcome};
 use crate::forms::{Fields, Form, Policy, boundary_of, content_length, malformed};
 use crate::headers::{check_supported, metadata, quoted, text};
 use crate::inbound::Inbound;
+use crate::payload::verified;
 use crate::reply::{self, Reply, add_header};
 use crate::target::Target;
 use crate::xml::Xml;
@@ -67,11 +70,11 @@ pub(super) async fn post_object(
     }
     let headers = headers(&form.fields)?;
     check_supported(&headers)?;
-    let metadata = metadata(&headers)?;
+    let metadata = ObjectMetadata { tags: tags(&form.fields)?, ..metadata(&headers)? };
     let file = receive_file(inbound, received, form.file_at, &boundary).await?;
     policy.check_length(file.len() as u64)?;
     let request = PutRequest { key: key.clone(), metadata, conditions: WriteConditions::None };
-    let stored = signed.service.bucket(&bucket).put(request, Body::Bytes(file)).await?;
+    let stored = signed.service.bucket(&bucket).put(request, verified(&headers, file)?).await?;
     let host = text(&parts.headers, http::header::HOST)?.unwrap_or_default();
     Ok(answer(&form.fields, host, &bucket, &key, &quoted(&stored.etag)))
 }
@@ -133,13 +136,12 @@ fn with_target(fields: &Fields, bucket: &BucketName, key: &str) -> Outcome<Field
     Ok(judged)
 }
 
-/// The fields that are stored with the object, as headers.
+fn tags(fields: &Fields) -> Outcome<BTreeMap<String, String>> {
+    fields.get("tagging").map_or_else(|| Ok(BTreeMap::new()), tagging::parse)
+}
+
+/// The fields that are stored with the object or say what it must be, as headers.
 fn headers(fields: &Fields) -> Outcome<HeaderMap> {
-    if let Some((name, _)) =
-        fields.iter().find(|(name, _)| *name == "tagging" || name.starts_with("x-amz-checksum-"))
-    {
-        return Err(Fault::not_implemented(format!("the field {name} of a form")));
-    }
     let mut headers = HeaderMap::new();
     for (name, value) in fields.iter() {
         let name = if name == "acl" { "x-amz-acl" } else { name };

@@ -153,6 +153,9 @@ impl ObjectStore for S3Bucket {
         if let MetadataDirective::Replace(metadata) = &request.metadata {
             action = action.header("x-amz-metadata-directive", "REPLACE")?.metadata(metadata)?;
         }
+        if let Some(checksum) = &request.checksum {
+            action = action.header("x-amz-checksum-algorithm", checksum.algorithm.name())?;
+        }
         let action = action.write_conditions(&request.conditions)?;
         let (_, body) = of_source(&request.source, self.transport.document(action).await)?;
         Made::parse(&body)
