@@ -46,9 +46,7 @@ fn may_use_bucket(access: &Access, bucket: &BucketName, requested: Requested<'_>
         Operation::ListObjectVersions
         | Operation::ListObjects
         | Operation::ListObjectsV2
-        | Operation::ListUploads => {
-            access.reaches_all_below(bucket, listed())
-        }
+        | Operation::ListUploads => access.reaches_all_below(bucket, listed()),
         Operation::HeadBucket
         | Operation::GetBucketLocation
         | Operation::GetBucketVersioning

@@ -90,14 +90,18 @@ pub(crate) fn check_supported(headers: &HeaderMap) -> Outcome<()> {
     }
     match headers.get("x-amz-acl").map(as_text) {
         None | Some("private" | "bucket-owner-full-control" | "bucket-owner-read") => {}
-        Some("public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read" | "log-delivery-write") => {
+        Some(
+            "public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read"
+            | "log-delivery-write",
+        ) => {
             return Err(Fault::not_implemented("access of others"));
         }
         Some(_) => return Err(Fault::invalid_argument("There is no such canned ACL")),
     }
     // Everything belongs to one account; whoever expects another one must not be served.
     let others = |name: &&str| headers.get(*name).is_some_and(|owner| as_text(owner) != ACCOUNT);
-    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(|name| others(&name)) {
+    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(|name| others(&name))
+    {
         return Err(Fault::access_denied("Access Denied: the bucket has another owner"));
     }
     match headers.get("x-amz-storage-class").map(as_text) {

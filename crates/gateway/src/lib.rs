@@ -14,6 +14,7 @@ mod error;
 mod fault;
 mod forms;
 mod grants;
+mod guests;
 mod headers;
 mod inbound;
 mod key_file;

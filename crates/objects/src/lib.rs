@@ -38,7 +38,7 @@ pub use service::{BucketInfo, EXISTED, ObjectService};
 pub use store::ObjectStore;
 pub use types::{
     Body, ByteRange, ByteStream, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
-    DeleteConditions, DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject, MetadataDirective,
-    ObjectInfo, ObjectMetadata, ObjectPart, PartInfo, PutRequest, PutResponse, Upload, UploadId, UploadInfo,
-    WriteConditions,
+    DeleteConditions, DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject,
+    MetadataDirective, ObjectInfo, ObjectMetadata, ObjectPart, PartInfo, PutRequest, PutResponse, Upload,
+    UploadId, UploadInfo, WriteConditions,
 };

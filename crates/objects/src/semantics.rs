@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
 use crate::{
-    Body, ByteRange, ByteStream, Conditions, DeleteConditions, ETag, Error, ObjectInfo, Result, WriteConditions,
+    Body, ByteRange, ByteStream, Conditions, DeleteConditions, ETag, Error, ObjectInfo, Result,
+    WriteConditions,
 };
 
 impl Conditions {
@@ -81,7 +82,11 @@ impl DeleteConditions {
         let tag = self.if_match.as_ref().is_none_or(|tag| tag.matches(&info.etag));
         let size = self.size.is_none_or(|size| size == info.size);
         let time = |time| whole_seconds(time) == whole_seconds(info.last_modified);
-        if tag && size && self.last_modified.is_none_or(time) { Ok(()) } else { Err(Error::PreconditionFailed) }
+        if tag && size && self.last_modified.is_none_or(time) {
+            Ok(())
+        } else {
+            Err(Error::PreconditionFailed)
+        }
     }
 }
 

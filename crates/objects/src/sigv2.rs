@@ -88,12 +88,16 @@ impl LinkClaim {
             let value = values.next().and_then(|(_, value)| std::str::from_utf8(value).ok());
             value.filter(|_| values.next().is_none())
         };
-        let needed = |name: &str| field(name).ok_or(malformed("AWSAccessKeyId, Expires and Signature belong together"));
+        let needed = |name: &str| {
+            field(name).ok_or(malformed("AWSAccessKeyId, Expires and Signature belong together"))
+        };
         let expires = needed("Expires")?;
         let expires = Some(expires).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         Ok(Some(Self {
             access_key_id: AccessKeyId(needed("AWSAccessKeyId")?.to_owned()),
-            expires: expires.and_then(|text| text.parse().ok()).ok_or(malformed("Expires is not a number"))?,
+            expires: expires
+                .and_then(|text| text.parse().ok())
+                .ok_or(malformed("Expires is not a number"))?,
             signature: needed("Signature")?.to_owned(),
         }))
     }
@@ -206,7 +210,13 @@ mod tests {
     const QUERY: &str =
         "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620";
 
-    fn check(method: &str, bucket: Option<&str>, path: &str, query: &str, header: Option<&'static str>) -> bool {
+    fn check(
+        method: &str,
+        bucket: Option<&str>,
+        path: &str,
+        query: &str,
+        header: Option<&'static str>,
+    ) -> bool {
         let mut headers = HeaderMap::new();
         if let Some(name) = header {
             headers.insert(name, HeaderValue::from_static("text/x"));
@@ -235,7 +245,11 @@ mod tests {
 
     #[test]
     fn links_end() {
-        let claim = |expires: u64| LinkClaim { access_key_id: AccessKeyId("a".into()), expires, signature: String::new() };
+        let claim = |expires: u64| LinkClaim {
+            access_key_id: AccessKeyId("a".into()),
+            expires,
+            signature: String::new(),
+        };
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
         assert_eq!(claim(1_000_000).check_time(now), Ok(()));
         assert_eq!(claim(999_999).check_time(now), Err(VerifyError::Expired));
@@ -247,9 +261,18 @@ mod tests {
     #[test]
     fn half_a_link_is_none() {
         let headers = HeaderMap::new();
-        let of = |raw_query: &str| LinkClaim::of(&SignedRequest { method: "GET", raw_path: "/b/k", raw_query, headers: &headers }).map(|claim| claim.is_some());
+        let of = |raw_query: &str| {
+            LinkClaim::of(&SignedRequest { method: "GET", raw_path: "/b/k", raw_query, headers: &headers })
+                .map(|claim| claim.is_some())
+        };
         assert_eq!(of("prefix=x"), Ok(false));
-        for query in ["AWSAccessKeyId=a", "AWSAccessKeyId=a&Expires=1", "AWSAccessKeyId=a&Expires=-1&Signature=s", "AWSAccessKeyId=a&AWSAccessKeyId=b&Expires=1&Signature=s", "AWSAccessKeyId=a&Expires=1&Expires=2&Signature=s"] {
+        for query in [
+            "AWSAccessKeyId=a",
+            "AWSAccessKeyId=a&Expires=1",
+            "AWSAccessKeyId=a&Expires=-1&Signature=s",
+            "AWSAccessKeyId=a&AWSAccessKeyId=b&Expires=1&Signature=s",
+            "AWSAccessKeyId=a&Expires=1&Expires=2&Signature=s",
+        ] {
             assert!(of(query).is_err(), "{query}");
         }
     }

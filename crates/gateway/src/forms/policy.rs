@@ -42,7 +42,8 @@ impl Policy {
         let document: Document = serde_json::from_slice(&json).map_err(|_| invalid("Invalid JSON."))?;
         let conditions = document.conditions.iter().map(|value| Condition::of(value).map_err(invalid));
         Ok(Self {
-            expiration: parse_time(&document.expiration).ok_or_else(|| invalid("Invalid 'expiration' value"))?,
+            expiration: parse_time(&document.expiration)
+                .ok_or_else(|| invalid("Invalid 'expiration' value"))?,
             conditions: conditions.collect::<Outcome<_>>()?,
         })
     }
@@ -61,7 +62,8 @@ impl Policy {
         let named = |name: &str| self.conditions.iter().any(|condition| condition.names(name));
         // A checksum only says what the file must be.
         let free = |name: &str| {
-            FREE.contains(&name) || ["x-ignore-", "x-amz-checksum-"].iter().any(|start| name.starts_with(start))
+            FREE.contains(&name)
+                || ["x-ignore-", "x-amz-checksum-"].iter().any(|start| name.starts_with(start))
         };
         match fields.iter().find(|(name, _)| !free(name) && !named(name)) {
             Some((name, _)) => {

@@ -58,15 +58,15 @@ async fn new_checksum(
     let store = call.bucket(source.bucket.as_ref().unwrap_or(bucket));
     let info = store.head(&source.key, Conditions::default()).await?;
     source.conditions.check_copy_source(&info)?;
-    let known = |checksum: &Checksum| {
-        checksum.algorithm == algorithm && checksum.kind() == ChecksumKind::FullObject
-    };
+    let known =
+        |checksum: &Checksum| checksum.algorithm == algorithm && checksum.kind() == ChecksumKind::FullObject;
     if info.checksum.as_ref().is_some_and(known) {
         return Ok(None);
     }
     // What is copied must be what was read.
     source.conditions.if_match = Some(info.etag);
-    let request = GetRequest { conditions: source.conditions.clone(), ..GetRequest::whole(source.key.clone()) };
+    let request =
+        GetRequest { conditions: source.conditions.clone(), ..GetRequest::whole(source.key.clone()) };
     let (mut body, mut hasher) = (store.get(request).await?.body, algorithm.hasher());
     while let Some(bytes) = body.next().await {
         hasher.update(&bytes?);

@@ -129,10 +129,14 @@ pub(super) async fn page(
     Ok(call.bucket(bucket).list(request).await?)
 }
 
-pub(super) fn describe(document: &mut Xml, bucket: &BucketName, query: &Query, encoding: Encoding, limit: u32) {
-    document
-        .text("Name", bucket.as_str())
-        .text("MaxKeys", &limit.to_string());
+pub(super) fn describe(
+    document: &mut Xml,
+    bucket: &BucketName,
+    query: &Query,
+    encoding: Encoding,
+    limit: u32,
+) {
+    document.text("Name", bucket.as_str()).text("MaxKeys", &limit.to_string());
     if let Some(delimiter) = query.bytes("delimiter").filter(|delimiter| !delimiter.is_empty()) {
         document.text("Delimiter", &encoding.apply(delimiter));
     }

@@ -4,7 +4,8 @@ use http::StatusCode;
 use http::header::HOST;
 use sandkeep_objects::sigv4::encode_path;
 use sandkeep_objects::{
-    BucketName, Checksum, CompletedPart, Conditions, CreateUpload, Error, ObjectKey, ObjectStore, Upload, UploadId,
+    BucketName, Checksum, CompletedPart, Conditions, CreateUpload, Error, ObjectKey, ObjectStore, Upload,
+    UploadId,
 };
 
 use super::checksums;

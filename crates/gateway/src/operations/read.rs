@@ -3,7 +3,8 @@
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderValue, StatusCode};
 use sandkeep_objects::{
-    BucketName, ByteRange, Checksum, ChecksumKind, Conditions, Error, GetRequest, GetResponse, ObjectInfo, ObjectKey,
+    BucketName, ByteRange, Checksum, ChecksumKind, Conditions, Error, GetRequest, GetResponse, ObjectInfo,
+    ObjectKey,
 };
 
 use super::checksums;

@@ -3,6 +3,7 @@
 
 mod digests;
 mod framing;
+mod spool;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use crate::inbound::Inbound;
 use crate::reply::{Reply, add_header};
 
 pub(crate) use digests::is_checksum;
+pub(crate) use spool::{SPOOL_LIMIT, Spool, Spooled};
 use verify::Verifying;
 pub(crate) use verify::verified;
 

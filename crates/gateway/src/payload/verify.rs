@@ -7,9 +7,7 @@ use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
 use http::HeaderMap;
 use sandkeep_objects::sigv4::{ChunkSigner, PayloadHash, Signature, VerifyError};
-use sandkeep_objects::{
-    Body, ByteStream, Checksum, ChecksumAlgorithm, ChecksumHasher, Error, LateChecksum,
-};
+use sandkeep_objects::{Body, ByteStream, Checksum, ChecksumAlgorithm, ChecksumHasher, Error, LateChecksum};
 
 use super::Verdict;
 use super::digests::Hasher;

@@ -10,7 +10,8 @@ use super::change::Change;
 use super::receive::{NewBody, Received};
 use super::rows::{BucketId, ObjectRow, find_bucket, find_object, require_object};
 use crate::{
-    CopyRequest, DeleteConditions, ETag, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse, Result,
+    CopyRequest, DeleteConditions, ETag, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse,
+    Result,
 };
 
 /// Publishes a body that was received.

@@ -19,9 +19,10 @@ use super::rows::{BucketId, find_bucket, find_object, require_object};
 use super::service::Inner;
 use super::{list, mutations};
 use crate::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions, DeleteOutcome, ETag,
-    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, ObjectStore,
-    PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions,
+    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey,
+    ObjectPart, ObjectStore, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadId,
+    UploadInfo, WriteConditions,
 };
 
 /// One bucket; may not exist.

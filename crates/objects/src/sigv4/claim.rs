@@ -127,7 +127,8 @@ impl Claim {
         let expires = expires.filter(|&seconds| seconds <= MAX_EXPIRES);
         let expires = expires.ok_or(wrong("X-Amz-Expires must be between 1 and 604800 seconds"))?;
         // What was never valid has expired.
-        let expires = u64::try_from(expires).ok().filter(|&seconds| seconds > 0).ok_or(VerifyError::Expired)?;
+        let expires =
+            u64::try_from(expires).ok().filter(|&seconds| seconds > 0).ok_or(VerifyError::Expired)?;
         let payload = field("X-Amz-Content-Sha256").or_else(|| request.header("x-amz-content-sha256"));
         Ok(Self {
             access_key_id,
