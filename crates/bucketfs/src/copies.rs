@@ -33,7 +33,7 @@ impl Core {
         }
         let _request = self.request().await?;
         let source = source(from, version);
-        let request = CopyRequest { source, key: to.clone(), metadata, conditions };
+        let request = CopyRequest { source, key: to.clone(), metadata, conditions, checksum: None };
         match self.store.copy(request.clone()).await {
             Err(error) if request.conditions != WriteConditions::None && unsupported(&error) => {
                 let request = CopyRequest { conditions: WriteConditions::None, ..request };

@@ -31,7 +31,10 @@ pub(crate) fn authorize(access: &Access, requested: Requested<'_>) -> Outcome<()
         // The answer contains only the buckets that the key may see.
         Target::Service => true,
         Target::Bucket(bucket) => may_use_bucket(access, bucket, requested),
-        Target::Object(bucket, key) => access.reaches_key(bucket, key.as_bytes()),
+        Target::Object(bucket, key) => {
+            let granting = requested.operation == Operation::PutObjectAcl && access.places.is_some();
+            !granting && access.reaches_key(bucket, key.as_bytes())
+        }
     };
     let source = requested.source.is_none_or(|(bucket, key)| access.reaches_key(bucket, key.as_bytes()));
     if target && source { Ok(()) } else { Err(Fault::access_denied("Access Denied")) }
@@ -40,9 +43,10 @@ pub(crate) fn authorize(access: &Access, requested: Requested<'_>) -> Outcome<()
 fn may_use_bucket(access: &Access, bucket: &BucketName, requested: Requested<'_>) -> bool {
     let listed = || requested.query.bytes("prefix").unwrap_or_default();
     match requested.operation {
-        Operation::ListObjects | Operation::ListObjectsV2 | Operation::ListUploads => {
-            access.reaches_all_below(bucket, listed())
-        }
+        Operation::ListObjectVersions
+        | Operation::ListObjects
+        | Operation::ListObjectsV2
+        | Operation::ListUploads => access.reaches_all_below(bucket, listed()),
         Operation::HeadBucket
         | Operation::GetBucketLocation
         | Operation::GetBucketVersioning
@@ -106,6 +110,7 @@ mod tests {
             "GET /mine?list-type=2&prefix=p%20q%2F",
             "GET /mine?list-type=2&prefix=p+q/deeper&delimiter=/",
             "GET /mine?uploads&prefix=p%20q/",
+            "GET /mine?versions&prefix=p%20q/",
             "GET /whole",
             "POST /mine?delete",
         ] {
@@ -128,6 +133,7 @@ mod tests {
             "GET /mine?list-type=2&prefix=p%20q",
             "GET /mine?prefix=p%20q2/",
             "GET /mine?uploads",
+            "GET /mine?versions",
             "GET /whole?acl",
         ] {
             check(line, false);

@@ -1,5 +1,6 @@
 //! The life of connections, whichever listener they come from.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::guests::Guests;
 use crate::operations::{Endpoint, answer};
 use crate::tls::Tls;
 
@@ -80,18 +82,23 @@ impl Drop for Connections {
 }
 
 async fn accept(listener: TcpListener, limit: usize, greeting: Greeting, life: Life) {
-    let room = Arc::new(Semaphore::new(limit));
+    let (room, guests) = (Arc::new(Semaphore::new(limit)), Guests::default());
     loop {
         let accepted = tokio::select! {
             () = life.stopping.cancelled() => return,
             accepted = accept_one(&listener, &room) => accepted,
         };
-        let Some((stream, permit)) = accepted else { continue };
+        let Some((stream, peer, permit)) = accepted else { continue };
+        // Those who have too many are let go rather than kept waiting among the others.
+        let Some(place) = guests.admit(peer.ip()) else {
+            tracing::debug!(%peer, "a client has too many connections");
+            continue;
+        };
         let (greeting, life) = (greeting.clone(), life.clone());
         let tasks = life.tasks.clone();
         tasks.spawn(async move {
             greet(stream, greeting, &life).await;
-            drop(permit);
+            drop((place, permit));
         });
     }
 }
@@ -99,10 +106,10 @@ async fn accept(listener: TcpListener, limit: usize, greeting: Greeting, life: L
 async fn accept_one(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, peer)) => Some((stream, peer, permit)),
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;

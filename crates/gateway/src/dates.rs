@@ -19,6 +19,11 @@ pub(crate) fn parse_http_date(text: &str) -> Option<SystemTime> {
     SystemTime::try_from(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()).ok()
 }
 
+/// Parses the form of documents, with or without a fraction.
+pub(crate) fn parse_iso_date(text: &str) -> Option<SystemTime> {
+    SystemTime::try_from(text.parse::<Timestamp>().ok()?).ok()
+}
+
 fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -36,5 +41,8 @@ mod tests {
         let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_817_599);
         assert_eq!(parse_http_date("Fri, 30 Jan 2026 23:59:59 GMT"), Some(whole));
         assert_eq!(parse_http_date("yesterday"), None);
+        assert_eq!(parse_iso_date("2026-01-30T23:59:59.123Z"), Some(time));
+        assert_eq!(parse_iso_date("2026-01-30T23:59:59Z"), Some(whole));
+        assert_eq!(parse_iso_date("Fri, 30 Jan 2026 23:59:59 GMT"), None);
     }
 }

@@ -27,9 +27,8 @@ const USER_METADATA_LIMIT: usize = 2 * 1024;
 pub(crate) const DEFAULT_TYPE: &str = "binary/octet-stream";
 
 /// Headers that ask for something this endpoint does not do; ignoring them would be a lie.
-const UNSUPPORTED: [&str; 11] = [
+const UNSUPPORTED: [&str; 10] = [
     "x-amz-bucket-object-lock-enabled",
-    "x-amz-bypass-governance-retention",
     "x-amz-mfa",
     "x-amz-object-lock-legal-hold",
     "x-amz-object-lock-mode",
@@ -40,6 +39,9 @@ const UNSUPPORTED: [&str; 11] = [
     "x-amz-write-offset-bytes",
     "x-amz-rename-source",
 ];
+
+/// The id of the account, and its name.
+pub(crate) const ACCOUNT: &str = "sandkeep";
 
 /// Headers with one value, besides those of S3 itself.
 const SINGLE: [&str; 12] = [
@@ -88,7 +90,19 @@ pub(crate) fn check_supported(headers: &HeaderMap) -> Outcome<()> {
     }
     match headers.get("x-amz-acl").map(as_text) {
         None | Some("private" | "bucket-owner-full-control" | "bucket-owner-read") => {}
-        Some(_) => return Err(Fault::not_implemented("public access")),
+        Some(
+            "public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read"
+            | "log-delivery-write",
+        ) => {
+            return Err(Fault::not_implemented("access of others"));
+        }
+        Some(_) => return Err(Fault::invalid_argument("There is no such canned ACL")),
+    }
+    // Everything belongs to one account; whoever expects another one must not be served.
+    let others = |name: &&str| headers.get(*name).is_some_and(|owner| as_text(owner) != ACCOUNT);
+    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(|name| others(&name))
+    {
+        return Err(Fault::access_denied("Access Denied: the bucket has another owner"));
     }
     match headers.get("x-amz-storage-class").map(as_text) {
         None | Some("STANDARD" | "REDUCED_REDUNDANCY") => Ok(()),
@@ -131,11 +145,11 @@ fn user_metadata(headers: &HeaderMap) -> Outcome<BTreeMap<String, String>> {
     Ok(user)
 }
 
-/// `aws-chunked` is how the body travelled, not what it is.
+/// `aws-chunked` is how the body travelled, not what it is; the rest stays as it was sent.
 fn without_framing(value: &str) -> Option<String> {
-    let encodings = value.split(',').map(str::trim);
-    let kept: Vec<&str> = encodings.filter(|encoding| !["aws-chunked", ""].contains(encoding)).collect();
-    (!kept.is_empty()).then(|| kept.join(","))
+    let kept: Vec<&str> =
+        value.split(',').filter(|encoding| !["aws-chunked", ""].contains(&encoding.trim())).collect();
+    (!kept.is_empty()).then(|| kept.join(",").trim().to_owned())
 }
 
 /// Conditions of a read.
@@ -172,6 +186,7 @@ pub(crate) fn write_conditions(headers: &HeaderMap) -> Outcome<WriteConditions> 
     match (headers.get(IF_MATCH).map(as_text), headers.get(IF_NONE_MATCH).map(as_text)) {
         (None, None) => Ok(WriteConditions::None),
         (None, Some("*")) => Ok(WriteConditions::IfAbsent),
+        (None, Some(tag)) => Ok(WriteConditions::IfNoneMatch(parse_etag(tag))),
         (Some(tag), None) => Ok(WriteConditions::IfMatch(parse_etag(tag))),
         _ => Err(Fault::not_implemented("this combination of If-Match and If-None-Match")),
     }
@@ -277,6 +292,6 @@ mod tests {
     fn the_framing_of_the_body_is_not_stored() {
         assert_eq!(without_framing("aws-chunked"), None);
         assert_eq!(without_framing("aws-chunked,gzip"), Some("gzip".to_owned()));
-        assert_eq!(without_framing("gzip, br"), Some("gzip,br".to_owned()));
+        assert_eq!(without_framing("gzip, br"), Some("gzip, br".to_owned()));
     }
 }

@@ -15,6 +15,7 @@ mod fair;
 mod fault;
 mod forms;
 mod grants;
+mod guests;
 mod headers;
 mod inbound;
 mod key_file;

@@ -32,13 +32,16 @@ pub(crate) enum Operation {
     HeadBucket,
     HeadObject,
     ListBuckets,
+    ListObjectVersions,
     ListObjects,
     ListObjectsV2,
     ListParts,
     ListUploads,
+    PutBucketAcl,
     PutBucketCors,
     PutBucketLifecycle,
     PutObject,
+    PutObjectAcl,
     PutObjectTagging,
     UploadPart,
     UploadPartCopy,
@@ -60,6 +63,7 @@ impl Operation {
             | Self::HeadBucket
             | Self::HeadObject
             | Self::ListBuckets
+            | Self::ListObjectVersions
             | Self::ListObjects
             | Self::ListObjectsV2
             | Self::ListParts
@@ -75,9 +79,11 @@ impl Operation {
             | Self::DeleteObject
             | Self::DeleteObjectTagging
             | Self::DeleteObjects
+            | Self::PutBucketAcl
             | Self::PutBucketCors
             | Self::PutBucketLifecycle
             | Self::PutObject
+            | Self::PutObjectAcl
             | Self::PutObjectTagging
             | Self::UploadPart
             | Self::UploadPartCopy => false,
@@ -132,7 +138,7 @@ const UNSUPPORTED: [&str; 36] = [
 ];
 
 /// Parameters that change nothing: SDKs name the operation, presigned requests carry their signature.
-const HARMLESS: [&str; 2] = ["x-id", "versionId"];
+const HARMLESS: [&str; 5] = ["AWSAccessKeyId", "Expires", "Signature", "versionId", "x-id"];
 
 /// Finds the operation of a request.
 pub(crate) fn route(
@@ -167,6 +173,7 @@ fn on_bucket(method: &Method, query: &Query) -> Outcome<Choice> {
         Method::GET if has("location") => Ok((Operation::GetBucketLocation, &["location"])),
         Method::GET if has("versioning") => Ok((Operation::GetBucketVersioning, &["versioning"])),
         Method::GET if has("acl") => Ok((Operation::GetBucketAcl, &["acl"])),
+        Method::PUT if has("acl") => Ok((Operation::PutBucketAcl, &["acl"])),
         Method::GET if has("lifecycle") => Ok((Operation::GetBucketLifecycle, &["lifecycle"])),
         Method::PUT if has("lifecycle") => Ok((Operation::PutBucketLifecycle, &["lifecycle"])),
         Method::DELETE if has("lifecycle") => Ok((Operation::DeleteBucketLifecycle, &["lifecycle"])),
@@ -174,6 +181,7 @@ fn on_bucket(method: &Method, query: &Query) -> Outcome<Choice> {
         Method::PUT if has("cors") => Ok((Operation::PutBucketCors, &["cors"])),
         Method::DELETE if has("cors") => Ok((Operation::DeleteBucketCors, &["cors"])),
         Method::GET if has("uploads") => Ok((Operation::ListUploads, &["uploads"])),
+        Method::GET if has("versions") => Ok((Operation::ListObjectVersions, &["versions"])),
         Method::GET if query.bytes("list-type") == Some(b"2") => Ok((Operation::ListObjectsV2, &[])),
         Method::GET => Ok((Operation::ListObjects, &[])),
         Method::HEAD => Ok((Operation::HeadBucket, &[])),
@@ -195,6 +203,7 @@ fn on_object(method: &Method, query: &Query, headers: &HeaderMap) -> Outcome<Cho
         Method::GET if has("attributes") => Ok((Operation::GetObjectAttributes, &["attributes"])),
         Method::GET => Ok((Operation::GetObject, &[])),
         Method::HEAD => Ok((Operation::HeadObject, &[])),
+        Method::PUT if has("acl") && !copies => Ok((Operation::PutObjectAcl, &["acl"])),
         Method::PUT if has("tagging") && !copies => Ok((Operation::PutObjectTagging, &["tagging"])),
         Method::PUT if has("uploadId") && copies => {
             Ok((Operation::UploadPartCopy, &["uploadId", "partNumber"]))
@@ -290,11 +299,11 @@ mod tests {
             "DELETE /b?policy",
             "DELETE /b?lifecycle&policy",
             "PUT /b?versioning",
-            "PUT /b/k?acl",
+            "PUT /b/k?acl&uploadId=u",
             "PUT /b/k?retention",
             "PUT /b/k?partNumber=1",
             "PUT /b/k?anything-new",
-            "GET /b?versions",
+            "DELETE /b?versions",
             "GET /b?policy",
             "HEAD /b/k?uploads",
             "POST /b/k?restore",

@@ -52,7 +52,8 @@ impl Target {
     }
 }
 
-fn bucket_of_host(headers: &HeaderMap) -> Option<BucketName> {
+/// The bucket that the host names, if it names one.
+pub(crate) fn bucket_of_host(headers: &HeaderMap) -> Option<BucketName> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
     VIRTUAL_HOSTS.iter().find_map(|suffix| name.strip_suffix(suffix)?.parse().ok())

@@ -18,6 +18,7 @@ mod placed;
 pub mod s3;
 mod semantics;
 mod service;
+pub mod sigv2;
 pub mod sigv4;
 mod store;
 mod types;
@@ -40,11 +41,11 @@ pub use placed::{
 };
 pub use s3::{AddressingStyle, Provider, S3Client, S3Settings};
 pub use semantics::exact_length;
-pub use service::{BucketInfo, MAX_COUNTED, ObjectService, Usage};
+pub use service::{BucketInfo, EXISTED, MAX_COUNTED, ObjectService, Usage};
 pub use store::ObjectStore;
 pub use types::{
     Body, ByteRange, ByteStream, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
-    DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject, MetadataDirective,
-    ObjectInfo, ObjectMetadata, ObjectPart, PartInfo, PutRequest, PutResponse, Upload, UploadId, UploadInfo,
-    WriteConditions,
+    DeleteConditions, DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ListedObject,
+    MetadataDirective, ObjectInfo, ObjectMetadata, ObjectPart, PartInfo, PutRequest, PutResponse, Upload,
+    UploadId, UploadInfo, WriteConditions,
 };

@@ -10,6 +10,8 @@ pub struct LifecycleRule {
     pub id: String,
     /// Which keys; empty: all.
     pub prefix: String,
+    /// Whether the prefix was said in the old way, beside the filter rather than in it: it is told as it was said.
+    pub plain_prefix: bool,
     /// Whether it is in force.
     pub enabled: bool,
     /// Objects go this many days after they were written.

@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
-use crate::{Body, ByteRange, ByteStream, Conditions, ETag, Error, ObjectInfo, Result, WriteConditions};
+use crate::{
+    Body, ByteRange, ByteStream, Conditions, DeleteConditions, ETag, Error, ObjectInfo, Result,
+    WriteConditions,
+};
 
 impl Conditions {
     /// Whether nothing is asked for.
@@ -61,8 +64,29 @@ impl WriteConditions {
             Self::None => true,
             Self::IfAbsent => current.is_none(),
             Self::IfMatch(tag) => current.is_some_and(|current| tag.matches(current)),
+            Self::IfNoneMatch(tag) => !current.is_some_and(|current| tag.matches(current)),
         };
         if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
+    }
+}
+
+impl DeleteConditions {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Judges a deletion by the object that would go; where there is none it succeeds.
+    pub fn check(&self, current: Option<&ObjectInfo>) -> Result<()> {
+        let Some(info) = current else { return Ok(()) };
+        let tag = self.if_match.as_ref().is_none_or(|tag| tag.matches(&info.etag));
+        let size = self.size.is_none_or(|size| size == info.size);
+        let time = |time| whole_seconds(time) == whole_seconds(info.last_modified);
+        if tag && size && self.last_modified.is_none_or(time) {
+            Ok(())
+        } else {
+            Err(Error::PreconditionFailed)
+        }
     }
 }
 

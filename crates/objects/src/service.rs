@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BucketName, CorsRule, Error, LifecycleRule, ListRequest, ObjectStore, Result};
 
+/// The header by which our own server says that a bucket it was told to create was there already. S3 calls that a
+/// success in one region, and so must a server that wants to be used like it.
+pub const EXISTED: &str = "x-sandkeep-bucket-existed";
+
 /// A bucket in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketInfo {

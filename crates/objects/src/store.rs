@@ -7,9 +7,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 
 use crate::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    Error, GetRequest, GetResponse, ListPage, ListRequest, MAX_KEY_BYTES, ObjectInfo, ObjectKey, ObjectPart,
-    PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions, DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MAX_KEY_BYTES, ObjectInfo, ObjectKey, ObjectPart, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
 };
 
 /// The objects of one bucket.
@@ -49,9 +47,9 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     /// Deletes an object; succeeds if there is none.
     async fn delete(&self, key: &ObjectKey) -> Result<()>;
 
-    /// Deletes an object that has this ETag; succeeds if there is none.
-    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
-        let _ = (key, etag);
+    /// Deletes an object on conditions; succeeds if there is none.
+    async fn delete_if(&self, key: &ObjectKey, conditions: DeleteConditions) -> Result<()> {
+        let _ = (key, conditions);
         Err(Error::Unsupported { what: "conditions of deletions" })
     }
 

@@ -146,6 +146,19 @@ pub enum WriteConditions {
     IfAbsent,
     /// Only if the object there has this ETag (`If-Match`).
     IfMatch(ETag),
+    /// Only if no object with this ETag has the key (`If-None-Match`), which S3 itself does not offer.
+    IfNoneMatch(ETag),
+}
+
+/// Conditions of a deletion, which say nothing about a key without an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteConditions {
+    /// Only this version.
+    pub if_match: Option<ETag>,
+    /// Only if it has so many bytes.
+    pub size: Option<u64>,
+    /// Only if it was written in this second.
+    pub last_modified: Option<SystemTime>,
 }
 
 /// Part of an object.
@@ -253,6 +266,9 @@ pub struct CopyRequest {
     pub metadata: MetadataDirective,
     /// On which conditions of the target.
     pub conditions: WriteConditions,
+    /// The checksum that the copy gets instead of its source's. Whoever gives it must have pinned the source by its
+    /// ETag in [`CopySource::conditions`].
+    pub checksum: Option<Checksum>,
 }
 
 /// Asks for a page of keys.

@@ -160,6 +160,7 @@ async fn copies_share_their_body_until_the_last_is_gone() {
         key: key("b"),
         metadata: MetadataDirective::Copy,
         conditions: WriteConditions::None,
+        checksum: None,
     };
     fixture.store.copy(request).await.expect("copy");
     fixture.store.delete(&key("a")).await.expect("delete");

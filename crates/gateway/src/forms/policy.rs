@@ -11,12 +11,12 @@ use super::Fields;
 use crate::fault::{Fault, Outcome};
 
 /// Fields that no condition has to name.
-const FREE: [&str; 3] = ["policy", "x-amz-signature", "file"];
+const FREE: [&str; 5] = ["awsaccesskeyid", "file", "policy", "signature", "x-amz-signature"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    expiration: jiff::Timestamp,
+    expiration: String,
     conditions: Vec<Value>,
 }
 
@@ -42,8 +42,9 @@ impl Policy {
         let document: Document = serde_json::from_slice(&json).map_err(|_| invalid("Invalid JSON."))?;
         let conditions = document.conditions.iter().map(|value| Condition::of(value).map_err(invalid));
         Ok(Self {
-            expiration: document.expiration.try_into().map_err(|_| invalid("No such time."))?,
-            conditions: conditions.collect::<Outcome<Vec<Vec<_>>>>()?.into_iter().flatten().collect(),
+            expiration: parse_time(&document.expiration)
+                .ok_or_else(|| invalid("Invalid 'expiration' value"))?,
+            conditions: conditions.collect::<Outcome<_>>()?,
         })
     }
 
@@ -59,7 +60,11 @@ impl Policy {
             }
         }
         let named = |name: &str| self.conditions.iter().any(|condition| condition.names(name));
-        let free = |name: &str| FREE.contains(&name) || name.starts_with("x-ignore-");
+        // A checksum only says what the file must be.
+        let free = |name: &str| {
+            FREE.contains(&name)
+                || ["x-ignore-", "x-amz-checksum-"].iter().any(|start| name.starts_with(start))
+        };
         match fields.iter().find(|(name, _)| !free(name) && !named(name)) {
             Some((name, _)) => {
                 let message = format!("Invalid according to Policy: Extra input fields: {name}");
@@ -85,11 +90,24 @@ impl Policy {
     }
 }
 
+/// As S3 wants it: `2026-01-31T23:59:59Z`, perhaps with a fraction.
+fn parse_time(text: &str) -> Option<SystemTime> {
+    let shaped = text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z');
+    let instant: jiff::Timestamp = text.parse().ok().filter(|_| shaped)?;
+    instant.try_into().ok()
+}
+
 impl Condition {
-    fn of(value: &Value) -> Result<Vec<Self>, &'static str> {
+    fn of(value: &Value) -> Result<Self, &'static str> {
         match value {
-            Value::Object(pairs) => pairs.iter().map(|(name, value)| Self::equals(name, value)).collect(),
-            Value::Array(parts) => Self::of_list(parts).map(|condition| vec![condition]),
+            Value::Object(pairs) => {
+                let mut pairs = pairs.iter();
+                let (Some((name, value)), None) = (pairs.next(), pairs.next()) else {
+                    return Err("Simple conditions must have exactly one property.");
+                };
+                Self::equals(name, value)
+            }
+            Value::Array(parts) => Self::of_list(parts),
             _ => Err("A condition is neither an object nor a list."),
         }
     }

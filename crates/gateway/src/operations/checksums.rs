@@ -8,10 +8,14 @@ use crate::headers::text;
 use crate::reply::{Reply, add_header};
 use crate::xml::{Record, Xml};
 
-/// Tells a checksum in the headers.
-pub(super) fn describe(reply: &mut Reply, checksum: &Checksum) {
+/// What uploads are begun with whose clients say nothing, as on S3.
+pub(super) const DEFAULT: PartsChecksum =
+    PartsChecksum { algorithm: ChecksumAlgorithm::Crc64Nvme, kind: ChecksumKind::FullObject };
+
+/// Tells a checksum in the headers; of a part, the kind is that of the object's.
+pub(super) fn describe(reply: &mut Reply, checksum: &Checksum, kind: ChecksumKind) {
     add_header(reply, checksum.algorithm.header(), &checksum.value);
-    add_header(reply, "x-amz-checksum-type", checksum.kind().name());
+    add_header(reply, "x-amz-checksum-type", kind.name());
 }
 
 /// Whether a read wants to know the checksum.

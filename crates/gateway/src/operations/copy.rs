@@ -1,11 +1,15 @@
 //! Copying on the server.
 
+use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
 use sandkeep_objects::sigv4::decode_path;
 use sandkeep_objects::{
-    BucketName, Conditions, CopyRequest, CopySource, MetadataDirective, ObjectKey, ObjectMetadata,
+    BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, Conditions, CopyRequest, CopySource, GetRequest,
+    MetadataDirective, ObjectKey, ObjectMetadata,
 };
 
+use super::checksums;
+use super::write::missing_target;
 use crate::call::Call;
 use crate::dates::iso_date;
 use crate::fault::{Fault, Outcome};
@@ -25,16 +29,49 @@ pub(super) async fn copy_object(call: &Call, bucket: &BucketName, key: ObjectKey
         ));
     }
     let conditions = write_conditions(&call.headers)?;
-    let request = CopyRequest { source, key: key.clone(), metadata: directive, conditions };
+    let checksum = new_checksum(call, bucket, &mut source).await?;
+    let given = conditions.clone();
+    let request = CopyRequest { source, key: key.clone(), metadata: directive, conditions, checksum };
     let store = call.bucket(bucket);
-    let copied = store.copy(request).await?;
-    let modified = match copied.last_modified {
-        Some(modified) => modified,
-        None => store.head(&key, Conditions::default()).await?.last_modified,
-    };
+    let outcome = store.copy(request).await;
+    let copied = missing_target(&*store, &key, &given, outcome).await?;
+    let info = store.head(&key, Conditions::default()).await?;
+    let modified = copied.last_modified.unwrap_or(info.last_modified);
     let mut document = Xml::document("CopyObjectResult");
     document.text("LastModified", &iso_date(modified)).text("ETag", &quoted(&copied.etag));
+    if info.etag == copied.etag {
+        checksums::element(&mut document, info.checksum.as_ref());
+        document.optional("ChecksumType", info.checksum.as_ref().map(|checksum| checksum.kind().name()));
+    }
     Ok(reply::xml(StatusCode::OK, document.finish()))
+}
+
+/// The checksum that `x-amz-checksum-algorithm` asks for, if the source has another one: its bytes are read for that.
+async fn new_checksum(
+    call: &Call,
+    bucket: &BucketName,
+    source: &mut CopySource,
+) -> Outcome<Option<Checksum>> {
+    let Some(name) = text(&call.headers, "x-amz-checksum-algorithm")? else { return Ok(None) };
+    let unknown = |_| Fault::invalid_request("Checksum algorithm provided is unsupported.");
+    let algorithm: ChecksumAlgorithm = name.parse().map_err(unknown)?;
+    let store = call.bucket(source.bucket.as_ref().unwrap_or(bucket));
+    let info = store.head(&source.key, Conditions::default()).await?;
+    source.conditions.check_copy_source(&info)?;
+    let known =
+        |checksum: &Checksum| checksum.algorithm == algorithm && checksum.kind() == ChecksumKind::FullObject;
+    if info.checksum.as_ref().is_some_and(known) {
+        return Ok(None);
+    }
+    // What is copied must be what was read.
+    source.conditions.if_match = Some(info.etag);
+    let request =
+        GetRequest { conditions: source.conditions.clone(), ..GetRequest::whole(source.key.clone()) };
+    let (mut body, mut hasher) = (store.get(request).await?.body, algorithm.hasher());
+    while let Some(bytes) = body.next().await {
+        hasher.update(&bytes?);
+    }
+    Ok(Some(hasher.checksum()))
 }
 
 /// Parses `x-amz-copy-source`: `[/]BUCKET/KEY[?versionId=null]`, percent-encoded.

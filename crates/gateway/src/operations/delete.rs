@@ -2,9 +2,10 @@
 
 use http::StatusCode;
 use http::header::IF_MATCH;
-use sandkeep_objects::{BucketName, ObjectKey};
+use sandkeep_objects::{BucketName, DeleteConditions, ObjectKey};
 
 use crate::call::Call;
+use crate::dates::{parse_http_date, parse_iso_date};
 use crate::fault::{Fault, Outcome};
 use crate::headers::{parse_etag, text};
 use crate::reply::{self, Reply};
@@ -13,26 +14,41 @@ use crate::xml::{Document, Record, Xml};
 /// Keys of a bulk deletion at most, as on S3.
 const LIMIT: usize = 1000;
 
-/// Conditions of a deletion that the store does not have.
-const CONDITIONS: [&str; 2] = ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
-
 /// `DELETE /BUCKET/KEY`
 pub(super) async fn delete_object(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<Reply> {
-    if let Some(name) = CONDITIONS.iter().find(|name| call.headers.contains_key(**name)) {
-        return Err(Fault::not_implemented(format!("the header {name} of a deletion")));
-    }
+    let header = |name: &str| text(&call.headers, name);
+    let conditions = conditions(
+        header(IF_MATCH.as_str())?,
+        header("x-amz-if-match-size")?,
+        header("x-amz-if-match-last-modified-time")?,
+    )?;
     let store = call.bucket(bucket);
-    match text(&call.headers, IF_MATCH)? {
-        Some(etag) => store.delete_matching(key, parse_etag(etag)).await?,
-        None => store.delete(key).await?,
+    if conditions.is_empty() {
+        store.delete(key).await?;
+    } else {
+        store.delete_if(key, conditions).await?;
     }
     Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+fn conditions(etag: Option<&str>, size: Option<&str>, time: Option<&str>) -> Outcome<DeleteConditions> {
+    let invalid = |what: &str| Fault::invalid_argument(format!("The {what} of a condition is not valid"));
+    Ok(DeleteConditions {
+        if_match: etag.map(|etag| parse_etag(etag.trim())),
+        size: size.map(|size| size.trim().parse()).transpose().map_err(|_| invalid("size"))?,
+        last_modified: time
+            .map(|time| parse_http_date(time.trim()).or_else(|| parse_iso_date(time.trim())))
+            .map(|time| time.ok_or_else(|| invalid("time")))
+            .transpose()?,
+    })
 }
 
 /// One key of a bulk deletion.
 struct Entry {
     /// As the client wrote it.
     text: String,
+    /// The version, if the client named it.
+    version: Option<String>,
     /// Whether it still waits for the bulk of the others.
     outcome: Outcome<bool>,
 }
@@ -49,24 +65,25 @@ pub(super) async fn delete_objects(call: &Call, bucket: &BucketName) -> Outcome<
     let mut keys = Vec::new();
     for record in document.records {
         let text = record.get("Key").cloned().ok_or_else(Fault::malformed_xml)?;
-        let outcome = key_to_delete(&record).and_then(|key| {
+        let outcome = key_to_delete(&record).and_then(|(key, conditions)| {
             if !call.authenticated.access.reaches_key(bucket, key.as_bytes()) {
                 return Err(Fault::access_denied("Access Denied"));
             }
-            Ok(key)
+            Ok((key, conditions))
         });
-        let outcome = match (outcome, record.get("ETag")) {
-            (Ok(key), Some(etag)) => {
-                let deleted = store.delete_matching(&key, parse_etag(etag.trim())).await;
-                deleted.map_err(Fault::from).map(|()| false)
-            }
-            (Ok(key), None) => {
+        let outcome = match outcome {
+            Ok((key, conditions)) if conditions.is_empty() => {
                 keys.push(key);
                 Ok(true)
             }
-            (Err(fault), _) => Err(fault),
+            Ok((key, conditions)) => {
+                let deleted = store.delete_if(&key, conditions).await;
+                deleted.map_err(Fault::from).map(|()| false)
+            }
+            Err(fault) => Err(fault),
         };
-        entries.push(Entry { text, outcome });
+        let version = record.get("VersionId").filter(|version| !version.is_empty()).cloned();
+        entries.push(Entry { text, version, outcome });
     }
     let mut deleted = store.delete_many(&keys).await?.into_iter();
     for entry in entries.iter_mut().filter(|entry| matches!(entry.outcome, Ok(true))) {
@@ -76,17 +93,16 @@ pub(super) async fn delete_objects(call: &Call, bucket: &BucketName) -> Outcome<
     Ok(reply::xml(StatusCode::OK, result(&entries, quiet)))
 }
 
-fn key_to_delete(record: &Record) -> Outcome<ObjectKey> {
+fn key_to_delete(record: &Record) -> Outcome<(ObjectKey, DeleteConditions)> {
     match record.get("VersionId").map(String::as_str) {
         None | Some("" | "null") => {}
         Some(_) => {
             return Err(Fault::new(StatusCode::NOT_FOUND, "NoSuchVersion", "The version does not exist"));
         }
     }
-    if let Some(condition) = ["LastModifiedTime", "Size"].iter().find(|name| record.contains_key(**name)) {
-        return Err(Fault::not_implemented(format!("the condition {condition} of a deletion")));
-    }
-    Ok(ObjectKey::new(record.get("Key").map_or("", String::as_str))?)
+    let text = |name: &str| record.get(name).map(String::as_str);
+    let conditions = conditions(text("ETag"), text("Size"), text("LastModifiedTime"))?;
+    Ok((ObjectKey::new(text("Key").unwrap_or_default())?, conditions))
 }
 
 fn result(entries: &[Entry], quiet: bool) -> String {
@@ -96,12 +112,13 @@ fn result(entries: &[Entry], quiet: bool) -> String {
             Ok(_) if quiet => {}
             Ok(_) => {
                 document.element("Deleted", |deleted| {
-                    deleted.text("Key", &entry.text);
+                    deleted.text("Key", &entry.text).optional("VersionId", entry.version.as_deref());
                 });
             }
             Err(fault) => {
                 document.element("Error", |error| {
-                    error.text("Key", &entry.text).text("Code", fault.code).text("Message", &fault.message);
+                    error.text("Key", &entry.text).optional("VersionId", entry.version.as_deref());
+                    error.text("Code", fault.code).text("Message", &fault.message);
                 });
             }
         }

@@ -12,6 +12,9 @@ use crate::xml::Xml;
 /// Rules at most, as on S3.
 const LIMIT: usize = 1000;
 
+/// Characters of an id at most.
+const ID_LIMIT: usize = 255;
+
 /// What clients send. Everything else (transitions, dates, tags, sizes, versions) is refused, not ignored.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename = "LifecycleConfiguration")]
@@ -87,11 +90,21 @@ fn parse(body: &[u8]) -> Outcome<Vec<LifecycleRule>> {
     if parsed.rules.is_empty() || parsed.rules.len() > LIMIT {
         return Err(refuse(format!("1 to {LIMIT} rules are allowed")));
     }
-    parsed.rules.into_iter().enumerate().map(|(number, rule)| rule.checked(number)).collect()
+    let rules = parsed.rules.into_iter().enumerate().map(|(number, rule)| rule.checked(number));
+    let rules = rules.collect::<Outcome<Vec<_>>>()?;
+    let mut ids: Vec<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
+    ids.sort_unstable();
+    if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Fault::invalid_argument("Rule ID must be unique. Found same ID for more than one rule"));
+    }
+    Ok(rules)
 }
 
 impl Rule {
     fn checked(self, number: usize) -> Outcome<LifecycleRule> {
+        if self.id.chars().count() > ID_LIMIT {
+            return Err(Fault::invalid_argument("ID length should not exceed allowed limit of 255"));
+        }
         let enabled = match self.status.as_str() {
             "Enabled" => true,
             "Disabled" => false,
@@ -99,6 +112,7 @@ impl Rule {
         };
         let rule = LifecycleRule {
             id: if self.id.is_empty() { format!("rule-{}", number + 1) } else { self.id },
+            plain_prefix: self.filter.is_none() && self.prefix.is_some(),
             prefix: self.filter.map(|filter| filter.prefix).or(self.prefix).unwrap_or_default(),
             enabled,
             expire_after_days: self.expiration.map(|expiration| expiration.days),
@@ -119,9 +133,13 @@ impl Rule {
 
 fn describe(entry: &mut Xml, rule: &LifecycleRule) {
     entry.text("ID", &rule.id);
-    entry.element("Filter", |filter| {
-        filter.text("Prefix", &rule.prefix);
-    });
+    if rule.plain_prefix {
+        entry.text("Prefix", &rule.prefix);
+    } else {
+        entry.element("Filter", |filter| {
+            filter.text("Prefix", &rule.prefix);
+        });
+    }
     entry.text("Status", if rule.enabled { "Enabled" } else { "Disabled" });
     if let Some(days) = rule.expire_after_days {
         entry.element("Expiration", |expiration| {

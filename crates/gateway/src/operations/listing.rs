@@ -41,11 +41,25 @@ impl Encoding {
         }
     }
 
+    /// As [`Self::apply`] for the prefix of version 1, which boto3 does not decode, and others do: text that is its own
+    /// decoding reads the same for both.
+    fn apply_to_prefix(self, prefix: &[u8]) -> String {
+        match std::str::from_utf8(prefix) {
+            Ok(text) if !text.contains(['%', '+']) && text.chars().all(is_fit_for_xml) => text.to_owned(),
+            _ => self.apply(prefix),
+        }
+    }
+
     pub(super) fn describe(self, document: &mut Xml) {
         if self == Self::Url {
             document.text("EncodingType", "url");
         }
     }
+}
+
+/// Whether XML 1.0 has this character.
+fn is_fit_for_xml(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// `max-keys` and its relatives: at most 1,000.
@@ -64,8 +78,10 @@ pub(super) async fn list_objects_v2(call: &Call, bucket: &BucketName) -> Outcome
 
     let mut document = Xml::document("ListBucketResult");
     describe(&mut document, bucket, query, encoding, limit);
+    document.text("Prefix", &encoding.apply(query.bytes("prefix").unwrap_or_default()));
     document.text("KeyCount", &(page.objects.len() + page.common_prefixes.len()).to_string());
-    document.optional("ContinuationToken", token).optional("NextContinuationToken", page.next.as_deref());
+    let given = query.has("continuation-token").then(|| token.unwrap_or_default());
+    document.optional("ContinuationToken", given).optional("NextContinuationToken", page.next.as_deref());
     if !start_after.is_empty() {
         document.text("StartAfter", &encoding.apply(start_after));
     }
@@ -83,6 +99,7 @@ pub(super) async fn list_objects(call: &Call, bucket: &BucketName) -> Outcome<Re
 
     let mut document = Xml::document("ListBucketResult");
     describe(&mut document, bucket, query, encoding, limit);
+    document.text("Prefix", &encoding.apply_to_prefix(query.bytes("prefix").unwrap_or_default()));
     document.text("Marker", &encoding.apply(marker));
     if page.next.is_some() {
         document.optional("NextMarker", last_entry(&page).map(|entry| encoding.apply(entry)).as_deref());
@@ -90,7 +107,7 @@ pub(super) async fn list_objects(call: &Call, bucket: &BucketName) -> Outcome<Re
     Ok(finish(document, &page, Shown { owner: true, metadata: false, encoding }))
 }
 
-async fn page(
+pub(super) async fn page(
     call: &Call,
     bucket: &BucketName,
     start_after: &[u8],
@@ -112,11 +129,14 @@ async fn page(
     Ok(call.bucket(bucket).list(request).await?)
 }
 
-fn describe(document: &mut Xml, bucket: &BucketName, query: &Query, encoding: Encoding, limit: u32) {
-    document
-        .text("Name", bucket.as_str())
-        .text("Prefix", &encoding.apply(query.bytes("prefix").unwrap_or_default()))
-        .text("MaxKeys", &limit.to_string());
+pub(super) fn describe(
+    document: &mut Xml,
+    bucket: &BucketName,
+    query: &Query,
+    encoding: Encoding,
+    limit: u32,
+) {
+    document.text("Name", bucket.as_str()).text("MaxKeys", &limit.to_string());
     if let Some(delimiter) = query.bytes("delimiter").filter(|delimiter| !delimiter.is_empty()) {
         document.text("Delimiter", &encoding.apply(delimiter));
     }
@@ -194,7 +214,7 @@ pub(super) fn common_prefixes(document: &mut Xml, prefixes: &[Vec<u8>], encoding
 }
 
 /// The last key or common prefix of a page, whichever comes later.
-fn last_entry(page: &ListPage) -> Option<&[u8]> {
+pub(super) fn last_entry(page: &ListPage) -> Option<&[u8]> {
     let key = page.objects.last().map(|object| object.key.as_bytes());
     key.max(page.common_prefixes.last().map(Vec::as_slice))
 }

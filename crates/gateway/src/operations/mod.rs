@@ -10,6 +10,7 @@ mod delete;
 mod lifecycle;
 mod listing;
 mod listing_uploads;
+mod listing_versions;
 mod multipart;
 mod parts;
 mod post;
@@ -131,6 +132,7 @@ async fn on_bucket(
         Operation::GetBucketLocation => buckets::get_location(call, bucket).await,
         Operation::GetBucketVersioning => buckets::get_versioning(call, bucket).await,
         Operation::GetBucketAcl => acls::of_bucket(call, bucket).await,
+        Operation::PutBucketAcl => acls::put_of_bucket(call, bucket).await,
         Operation::GetBucketLifecycle => lifecycle::get_lifecycle(call, bucket).await,
         Operation::PutBucketLifecycle => lifecycle::put_lifecycle(call, bucket).await,
         Operation::DeleteBucketLifecycle => lifecycle::delete_lifecycle(call, bucket).await,
@@ -139,6 +141,7 @@ async fn on_bucket(
         Operation::DeleteBucketCors => cors::delete_cors(call, bucket).await,
         Operation::ListObjects => listing::list_objects(call, bucket).await,
         Operation::ListObjectsV2 => listing::list_objects_v2(call, bucket).await,
+        Operation::ListObjectVersions => listing_versions::list_versions(call, bucket).await,
         Operation::ListUploads => listing_uploads::list_uploads(call, bucket).await,
         Operation::DeleteObjects => delete::delete_objects(call, bucket).await,
         _ => Err(Fault::method_not_allowed()),
@@ -160,6 +163,7 @@ async fn on_object(call: &Call, operation: Operation, bucket: BucketName, key: O
         Operation::ListParts => parts::list_parts(call, &bucket, key).await,
         Operation::GetObjectAttributes => attributes::get_attributes(call, &bucket, &key).await,
         Operation::GetObjectAcl => acls::of_object(call, &bucket, &key).await,
+        Operation::PutObjectAcl => acls::put_of_object(call, &bucket, &key).await,
         Operation::GetObjectTagging => tagging::get_tags(call, &bucket, &key).await,
         Operation::PutObjectTagging => tagging::put_tags(call, &bucket, &key).await,
         Operation::DeleteObjectTagging => tagging::delete_tags(call, &bucket, &key).await,

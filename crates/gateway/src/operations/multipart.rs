@@ -4,10 +4,12 @@ use http::StatusCode;
 use http::header::HOST;
 use sandkeep_objects::sigv4::encode_path;
 use sandkeep_objects::{
-    BucketName, Checksum, CompletedPart, CreateUpload, Error, ObjectKey, ObjectStore, Upload, UploadId,
+    BucketName, Checksum, CompletedPart, Conditions, CreateUpload, Error, ObjectKey, ObjectStore, Upload,
+    UploadId,
 };
 
 use super::checksums;
+use super::write::missing_target;
 use crate::call::Call;
 use crate::fault::{Fault, Outcome};
 use crate::headers::{metadata, parse_etag, quoted, text, write_conditions};
@@ -22,10 +24,7 @@ pub(super) async fn create_upload(call: &Call, bucket: &BucketName, key: ObjectK
     let request = CreateUpload { key, metadata: metadata(&call.headers)? };
     let store = call.bucket(bucket);
     let checksum = checksums::of_upload(call)?;
-    let upload = match checksum {
-        Some(checksum) => store.create_checked_upload(request, checksum).await?,
-        None => store.create_upload(request).await?,
-    };
+    let upload = store.create_checked_upload(request, checksum.unwrap_or(checksums::DEFAULT)).await?;
     let mut document = Xml::document("InitiateMultipartUploadResult");
     document
         .text("Bucket", bucket.as_str())
@@ -54,8 +53,14 @@ pub(super) async fn complete_upload(call: &Call, bucket: &BucketName, key: Objec
         return Err(Fault::bad("InvalidPartOrder", message));
     }
     let store = call.bucket(bucket);
-    let checksum = checksum(call, &*store, &upload, &parts, &document).await?;
-    let completed = store.complete_upload(&upload, &parts, conditions).await?;
+    let mut checksum = checksum(call, &*store, &upload, &parts, &document).await?;
+    let completed = store.complete_upload(&upload, &parts, conditions.clone()).await;
+    let completed = missing_target(&*store, &upload.key, &conditions, completed).await?;
+    if checksum.is_none() {
+        // A repeated completion answers as the first one did.
+        let conditions = Conditions { if_match: Some(completed.etag.clone()), ..Conditions::default() };
+        checksum = store.head(&upload.key, conditions).await.ok().and_then(|info| info.checksum);
+    }
     let mut document = Xml::document("CompleteMultipartUploadResult");
     document
         .text("Location", &location(call, bucket, &upload.key)?)
@@ -87,7 +92,10 @@ async fn checksum(
 
 /// `DELETE /BUCKET/KEY?uploadId`
 pub(super) async fn abort_upload(call: &Call, bucket: &BucketName, key: ObjectKey) -> Outcome<Reply> {
-    call.bucket(bucket).abort_upload(&upload(call, key)?).await?;
+    let (store, upload) = (call.bucket(bucket), upload(call, key)?);
+    // The store forgives what is not there, S3 does not.
+    store.upload_checksum(&upload).await?;
+    store.abort_upload(&upload).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 

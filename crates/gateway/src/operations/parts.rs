@@ -105,7 +105,7 @@ fn copied_range(text: &str, size: u64) -> Outcome<std::ops::Range<u64>> {
         Some(ByteRange::Bounded { start, end }) if end <= size => Ok(start..end),
         Some(ByteRange::Bounded { .. }) => {
             let message = format!("Range specified is not valid for source object of size: {size}");
-            Err(Fault::invalid_argument(message))
+            Err(Fault::bad("InvalidRange", message))
         }
         _ => {
             let message = "The x-amz-copy-source-range value must be of the form bytes=first-last";

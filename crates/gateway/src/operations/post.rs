@@ -1,15 +1,17 @@
 //! Uploads by forms of browsers, whose policy was signed by somebody with a key.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use bytes::BytesMut;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use sandkeep_objects::sigv4::{encode_path, encode_query};
-use sandkeep_objects::{Body, BucketName, ObjectKey, ObjectService, PutRequest, WriteConditions};
+use sandkeep_objects::{BucketName, ObjectKey, ObjectMetadata, ObjectService, PutRequest, WriteConditions};
 
+use super::tagging;
 use crate::KeyRing;
 use crate::access::AccessMode;
 use crate::authentication::authenticate_form;
@@ -17,12 +19,10 @@ use crate::fault::{Fault, Outcome};
 use crate::forms::{Fields, Form, Policy, boundary_of, content_length, malformed};
 use crate::headers::{check_supported, metadata, quoted, text};
 use crate::inbound::Inbound;
+use crate::payload::{SPOOL_LIMIT, Spool, Spooled, verified};
 use crate::reply::{self, Reply, add_header};
 use crate::target::Target;
 use crate::xml::Xml;
-
-/// Bytes of a file at most: a form does not say how long its file is, so it is taken in before it is stored.
-const FILE_LIMIT: usize = 16 * 1024 * 1024;
 
 /// Bytes before the file at most.
 const FIELDS_LIMIT: usize = 64 * 1024;
@@ -53,6 +53,11 @@ pub(super) async fn post_object(
     inbound: &Inbound,
     (bucket, boundary): (BucketName, String),
 ) -> Outcome<Reply> {
+    // With Transfer-Encoding there could be two lengths, of which somebody before this endpoint read the other one.
+    if !parts.headers.contains_key(CONTENT_LENGTH) {
+        let message = "You must provide the content-length HTTP header.";
+        return Err(Fault::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message));
+    }
     let mut received = BytesMut::new();
     let mut form = receive_fields(inbound, &mut received, &boundary).await?;
     // Nobody who has no signed policy gets to send a file.
@@ -67,11 +72,12 @@ pub(super) async fn post_object(
     }
     let headers = headers(&form.fields)?;
     check_supported(&headers)?;
-    let metadata = metadata(&headers)?;
-    let file = receive_file(inbound, received, form.file_at, &boundary).await?;
+    let metadata = ObjectMetadata { tags: tags(&form.fields)?, ..metadata(&headers)? };
+    let spooled = receive_file(inbound, received, form.file_at).await?;
+    let file = spooled.content.slice(..file_length(&spooled.content, &boundary)?);
     policy.check_length(file.len() as u64)?;
     let request = PutRequest { key: key.clone(), metadata, conditions: WriteConditions::None };
-    let stored = signed.service.bucket(&bucket).put(request, Body::Bytes(file)).await?;
+    let stored = signed.service.bucket(&bucket).put(request, verified(&headers, file)?).await?;
     let host = text(&parts.headers, http::header::HOST)?.unwrap_or_default();
     Ok(answer(&form.fields, host, &bucket, &key, &quoted(&stored.etag)))
 }
@@ -92,30 +98,27 @@ async fn receive_fields(inbound: &Inbound, received: &mut BytesMut, boundary: &s
     Err(malformed())
 }
 
-async fn receive_file(
-    inbound: &Inbound,
-    mut received: BytesMut,
-    at: usize,
-    boundary: &str,
-) -> Outcome<Bytes> {
-    let mut file = received.split_off(at);
+/// A form does not say how long its file is, so it is taken in before it is stored.
+async fn receive_file(inbound: &Inbound, mut received: BytesMut, at: usize) -> Outcome<Spooled> {
+    let mut file = Spool::new(SPOOL_LIMIT + FIELDS_LIMIT);
+    file.push(&received.split_off(at))?;
     while let Some(bytes) = inbound.next().await? {
-        file.extend_from_slice(&bytes);
-        if file.len() > FILE_LIMIT + FIELDS_LIMIT {
-            return Err(Fault::too_large(FILE_LIMIT as u64));
-        }
+        file.push(&bytes)?;
     }
-    let length = content_length(&file, boundary).ok_or_else(malformed)?;
-    let ends = file[length + 4 + boundary.len()..].starts_with(b"--");
-    let next = file[length + 4 + boundary.len()..].starts_with(b"\r\n");
-    if !ends && !next {
+    Ok(file.finish())
+}
+
+/// Bytes of the file at the start of `content`; what follows behind it does not matter.
+fn file_length(content: &[u8], boundary: &str) -> Outcome<usize> {
+    let length = content_length(content, boundary).ok_or_else(malformed)?;
+    let behind = &content[length + 4 + boundary.len()..];
+    if !behind.starts_with(b"--") && !behind.starts_with(b"\r\n") {
         return Err(malformed());
     }
-    if length > FILE_LIMIT {
-        return Err(Fault::too_large(FILE_LIMIT as u64));
+    if length > SPOOL_LIMIT {
+        return Err(Fault::too_large(SPOOL_LIMIT as u64));
     }
-    file.truncate(length);
-    Ok(file.freeze())
+    Ok(length)
 }
 
 /// The fields as the policy judges them: with the bucket, and the key as it will be.
@@ -133,13 +136,12 @@ fn with_target(fields: &Fields, bucket: &BucketName, key: &str) -> Outcome<Field
     Ok(judged)
 }
 
-/// The fields that are stored with the object, as headers.
+fn tags(fields: &Fields) -> Outcome<BTreeMap<String, String>> {
+    fields.get("tagging").map_or_else(|| Ok(BTreeMap::new()), tagging::parse)
+}
+
+/// The fields that are stored with the object or say what it must be, as headers.
 fn headers(fields: &Fields) -> Outcome<HeaderMap> {
-    if let Some((name, _)) =
-        fields.iter().find(|(name, _)| *name == "tagging" || name.starts_with("x-amz-checksum-"))
-    {
-        return Err(Fault::not_implemented(format!("the field {name} of a form")));
-    }
     let mut headers = HeaderMap::new();
     for (name, value) in fields.iter() {
         let name = if name == "acl" { "x-amz-acl" } else { name };

@@ -3,7 +3,8 @@
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderValue, StatusCode};
 use sandkeep_objects::{
-    BucketName, ByteRange, Checksum, Conditions, Error, GetRequest, GetResponse, ObjectInfo, ObjectKey,
+    BucketName, ByteRange, Checksum, ChecksumKind, Conditions, Error, GetRequest, GetResponse, ObjectInfo,
+    ObjectKey,
 };
 
 use super::checksums;
@@ -131,7 +132,7 @@ async fn part(
     }
     let Some(at) = parts.iter().position(|part| part.number == number) else {
         let message = "The requested partnumber is not satisfiable";
-        return Err(Fault::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidPartNumber", message).into());
+        return Err(Fault::bad("InvalidPart", message).into());
     };
     let start: u64 = parts[..at].iter().map(|part| part.size).sum();
     // An empty part (the last may be one) has no range; its object is then empty as well, or read as nothing.
@@ -159,6 +160,7 @@ fn describe_checksum(
     if checksums::wanted(call)
         && let Some(checksum) = checksum
     {
-        checksums::describe(reply, checksum);
+        let kind = info.checksum.as_ref().map_or(ChecksumKind::FullObject, Checksum::kind);
+        checksums::describe(reply, checksum, kind);
     }
 }

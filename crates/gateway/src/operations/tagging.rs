@@ -1,6 +1,8 @@
 //! Tags of objects.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use sandkeep_objects::{BucketName, ObjectKey};
 use serde::Deserialize;
@@ -50,10 +52,14 @@ pub(super) async fn get_tags(call: &Call, bucket: &BucketName, key: &ObjectKey) 
 pub(super) async fn put_tags(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<Reply> {
     let body = call.document(super::DOCUMENT_LIMIT).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Fault::malformed_xml())?;
-    let parsed: Tagging = quick_xml::de::from_str(text).map_err(|_| Fault::malformed_xml())?;
-    let tags = checked(parsed.set.tags.into_iter().map(|tag| (tag.key, tag.value)))?;
-    call.bucket(bucket).set_tags(key, tags).await?;
+    call.bucket(bucket).set_tags(key, parse(text)?).await?;
     Ok(reply::empty(StatusCode::OK))
+}
+
+/// Reads a document of tags, which also forms have.
+pub(super) fn parse(text: &str) -> Outcome<BTreeMap<String, String>> {
+    let parsed: Tagging = quick_xml::de::from_str(text).map_err(|_| Fault::malformed_xml())?;
+    checked(parsed.set.tags.into_iter().map(|tag| (tag.key, tag.value)))
 }
 
 /// `DELETE /BUCKET/KEY?tagging`

@@ -3,6 +3,7 @@
 
 mod digests;
 mod framing;
+mod spool;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,9 @@ use crate::inbound::Inbound;
 use crate::reply::{Reply, add_header};
 
 pub(crate) use digests::is_checksum;
+pub(crate) use spool::{SPOOL_LIMIT, Spool, Spooled};
 use verify::Verifying;
+pub(crate) use verify::verified;
 
 /// Bytes of a PUT or part at most, as on S3.
 const MAX_BODY: u64 = 5 * 1024 * 1024 * 1024;
@@ -60,6 +63,7 @@ impl Verdict {
     pub(crate) fn describe(&self, reply: &mut Reply) {
         if let Some(checksum) = self.checksum.get() {
             add_header(reply, checksum.algorithm.header(), &checksum.value);
+            add_header(reply, "x-amz-checksum-type", checksum.kind().name());
         }
     }
 

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use futures::{StreamExt, stream};
 use http::HeaderMap;
 use sandkeep_objects::sigv4::{ChunkSigner, PayloadHash, Signature, VerifyError};
-use sandkeep_objects::{ByteStream, Checksum, ChecksumAlgorithm, Error};
+use sandkeep_objects::{Body, ByteStream, Checksum, ChecksumAlgorithm, ChecksumHasher, Error, LateChecksum};
 
 use super::Verdict;
 use super::digests::Hasher;
@@ -17,6 +17,9 @@ use crate::fault::{Fault, Outcome};
 use crate::headers::text;
 use crate::inbound::Inbound;
 
+/// The checksum of objects whose clients send none.
+const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
+
 /// Reads a body and compares it with what the client said.
 pub(super) struct Verifying {
     inbound: Inbound,
@@ -25,6 +28,9 @@ pub(super) struct Verifying {
     expected: Vec<Expected>,
     /// The checksum whose value follows the body.
     trailing: Option<(ChecksumAlgorithm, Hasher)>,
+    /// The checksum that is stored where the client sends none, as on S3.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
+    own: Option<ChecksumHasher>,
     verdict: Verdict,
     ended: bool,
 }
@@ -70,7 +76,9 @@ impl Verifying {
         });
         let trailing = if payload.has_trailer() { announced_checksum(headers)? } else { None };
         let expected = expected_hashes(headers, payload)?;
-        Ok(Self { inbound, framing, expected, trailing, verdict, ended: false })
+        let sent = trailing.is_some() || expected.iter().any(|expected| expected.checksum.is_some());
+        let own = (!sent).then(|| DEFAULT_CHECKSUM.hasher());
+        Ok(Self { inbound, framing, expected, trailing, own, verdict, ended: false })
     }
 
     /// The content. A body that is not what the client said ends in an error.
@@ -109,10 +117,16 @@ impl Verifying {
         for hasher in self.expected.iter_mut().map(|expected| &mut expected.hasher).chain(trailing) {
             hasher.update(content);
         }
+        if let Some(own) = &mut self.own {
+            own.update(content);
+        }
     }
 
     fn finish(&mut self) -> Outcome<()> {
         self.ended = true;
+        if let Some(own) = self.own.take() {
+            self.verdict.checksum.set(own.checksum());
+        }
         for expected in self.expected.drain(..) {
             if expected.hasher.finish() != expected.value {
                 return Err(mismatch(expected.code));
@@ -243,6 +257,22 @@ fn expected_hashes(headers: &HeaderMap, payload: &PayloadHash) -> Outcome<Vec<Ex
     Ok(expected)
 }
 
+/// A body that is at hand, compared with the checksum that the headers name.
+pub(crate) fn verified(headers: &HeaderMap, content: Bytes) -> Outcome<Body> {
+    let expected = checksum_header(headers)?;
+    let algorithm = expected.as_ref().and_then(|expected| expected.checksum).unwrap_or(DEFAULT_CHECKSUM);
+    let mut hasher = algorithm.hasher();
+    hasher.update(&content);
+    let value = hasher.finish();
+    if let Some(expected) = expected.filter(|expected| expected.value != value) {
+        return Err(mismatch(expected.code));
+    }
+    let checksum = LateChecksum::default();
+    checksum.set(Checksum::of_bytes(algorithm, &value));
+    let length = content.len() as u64;
+    Ok(Body::Verified { length, stream: Body::Bytes(content).into_stream(), checksum })
+}
+
 fn checksum_header(headers: &HeaderMap) -> Outcome<Option<Expected>> {
     let mut names = headers.keys().filter_map(|name| ChecksumAlgorithm::of_header(name.as_str()));
     let Some(algorithm) = names.next() else { return Ok(None) };
@@ -250,7 +280,7 @@ fn checksum_header(headers: &HeaderMap) -> Outcome<Option<Expected>> {
         return Err(Fault::invalid_request("Expecting a single x-amz-checksum- header"));
     }
     let name = algorithm.header();
-    let invalid = || Fault::invalid_request(format!("Value for {name} header is invalid."));
+    let invalid = || Fault::bad("BadDigest", format!("Value for {name} header is invalid."));
     let value = STANDARD.decode(text(headers, name)?.unwrap_or_default()).map_err(|_| invalid())?;
     if value.len() != algorithm.length() {
         return Err(invalid());

@@ -108,12 +108,23 @@ async fn dots_in_a_path_are_a_key() {
 async fn what_is_not_supported_does_nothing() {
     let fixture = Fixture::new().await;
     put(&*fixture.store, "k", "text").await;
-    for line in ["DELETE /bucket/k?acl", "PUT /bucket?tagging", "DELETE /bucket?policy", "PUT /bucket/k?acl"]
-    {
+    for line in ["DELETE /bucket/k?acl", "PUT /bucket?tagging", "DELETE /bucket?policy"] {
         Raw::new(&fixture, line).send().await.check(501, "NotImplemented");
     }
     let conditional = Raw::new(&fixture, "DELETE /bucket/k").header("x-amz-if-match-size", "7");
-    conditional.send().await.check(501, "NotImplemented");
+    conditional.send().await.check(412, "PreconditionFailed");
+    let granted = Raw::new(&fixture, "PUT /bucket/k?acl").header("x-amz-acl", "public-read");
+    granted.send().await.check(501, "NotImplemented");
+    let everyone = "<AccessControlPolicy><AccessControlList><Grant><Grantee>\
+                    <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>\
+                    <Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>";
+    Raw::new(&fixture, "PUT /bucket/k?acl").body(everyone).send().await.check(501, "NotImplemented");
+    let ours =
+        everyone.replace("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>", "<ID>sandkeep</ID>");
+    let ours = ours.replace("READ", "FULL_CONTROL");
+    Raw::new(&fixture, "PUT /bucket/k?acl").body(ours).send().await.check(200, "");
+    let owner = Raw::new(&fixture, "GET /bucket/k").header("x-amz-expected-bucket-owner", "123456789012");
+    owner.send().await.check(403, "AccessDenied");
     let public = Raw::new(&fixture, "PUT /bucket/k").header("x-amz-acl", "public-read").body("other");
     public.send().await.check(501, "NotImplemented");
     let encrypted = Raw::new(&fixture, "PUT /bucket/k").header("x-amz-server-side-encryption", "AES256");

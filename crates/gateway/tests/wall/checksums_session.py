@@ -5,6 +5,7 @@ import hashlib
 import zlib
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 s3 = boto3.client("s3")
@@ -114,6 +115,31 @@ assert last["Body"].read() == b"the end" and last["PartsCount"] == 3
 assert last["ChecksumSHA256"] == sha256(b"the end") and last["ContentRange"] == f"bytes {10 << 20}-{len(whole) - 1}/{len(whole)}"
 head = s3.head_object(Bucket=bucket, Key="composite", PartNumber=2)
 assert head["ContentLength"] == 5 << 20 and head["PartsCount"] == 3
-refused("InvalidPartNumber", s3.get_object, Bucket=bucket, Key="composite", PartNumber=4)
+refused("InvalidPart", s3.get_object, Bucket=bucket, Key="composite", PartNumber=4)
 assert s3.get_object(Bucket=bucket, Key="k", PartNumber=1)["Body"].read() == b"text"
-refused("InvalidPartNumber", s3.get_object, Bucket=bucket, Key="k", PartNumber=2)
+refused("InvalidPart", s3.get_object, Bucket=bucket, Key="k", PartNumber=2)
+
+# Objects whose client sends no checksum get S3's own, and copies another one if it is asked for.
+plain = boto3.client("s3", config=Config(request_checksum_calculation="when_required"))
+stored = plain.put_object(Bucket=bucket, Key="plain", Body=b"123456789")
+assert stored["ChecksumCRC64NVME"] == "rosUhgp5mIg=" and stored["ChecksumType"] == "FULL_OBJECT", stored
+found = s3.get_object_attributes(Bucket=bucket, Key="plain", ObjectAttributes=["Checksum"])["Checksum"]
+assert found == {"ChecksumCRC64NVME": "rosUhgp5mIg=", "ChecksumType": "FULL_OBJECT"}, found
+begun = plain.create_multipart_upload(Bucket=bucket, Key="plain parts")
+assert "ChecksumAlgorithm" not in begun
+where = {"Bucket": bucket, "Key": "plain parts", "UploadId": begun["UploadId"]}
+done = [{"PartNumber": number, "ETag": plain.upload_part(**where, PartNumber=number, Body=body)["ETag"]} for number, body in enumerate(parts, 1)]
+completed = plain.complete_multipart_upload(**where, MultipartUpload={"Parts": done})
+plain.put_object(Bucket=bucket, Key="whole", Body=whole)
+expected = s3.head_object(Bucket=bucket, Key="whole", ChecksumMode="ENABLED")["ChecksumCRC64NVME"]
+assert completed["ChecksumCRC64NVME"] == expected and completed["ChecksumType"] == "FULL_OBJECT"
+again = plain.complete_multipart_upload(**where, MultipartUpload={"Parts": done})
+assert again["ChecksumCRC64NVME"] == expected and again["ETag"] == completed["ETag"]
+copied = s3.copy_object(Bucket=bucket, Key="copied", CopySource={"Bucket": bucket, "Key": "composite"}, ChecksumAlgorithm="SHA1")
+sha1 = base64.b64encode(hashlib.sha1(whole).digest()).decode()
+assert copied["CopyObjectResult"]["ChecksumSHA1"] == sha1, copied
+head = s3.head_object(Bucket=bucket, Key="copied", ChecksumMode="ENABLED")
+assert head["ChecksumSHA1"] == sha1 and head["ChecksumType"] == "FULL_OBJECT"
+refused("InvalidRequest", s3.copy_object, Bucket=bucket, Key="x", CopySource={"Bucket": bucket, "Key": "k"}, ChecksumAlgorithm="NONE")
+part = s3.get_object(Bucket=bucket, Key="composite", PartNumber=1, ChecksumMode="ENABLED")
+assert part["ChecksumType"] == "COMPOSITE" and "-" not in part["ChecksumSHA256"]

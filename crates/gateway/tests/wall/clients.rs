@@ -150,6 +150,13 @@ async fn tags_follow_their_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_as_clients_make_them_open() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/links_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forms_of_browsers_upload() {
     let fixture = Fixture::new().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/forms_session.py");

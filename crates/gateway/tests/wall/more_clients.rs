@@ -42,6 +42,22 @@ async fn minio_for_python_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pandas_and_pyarrow_work() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/arrow_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+    assert!(fixture.stored_keys().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn object_store_works() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/object_store_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+    assert!(fixture.stored_keys().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_signs_by_itself() {
     let fixture = Fixture::new().await;
     let program = client("curl");

@@ -113,6 +113,7 @@ async fn multipart_uploads_and_copies_work_from_end_to_end() {
         key: key("copy of it"),
         metadata: MetadataDirective::Copy,
         conditions: WriteConditions::None,
+        checksum: None,
     };
     remote.copy(copy).await.expect("copy");
     let upload = CreateUpload { key: key("end"), metadata: ObjectMetadata::default() };

@@ -73,3 +73,12 @@ objects = [{"Key": "two", "ETag": etag}, {"Key": "one", "ETag": etag}, {"Key": "
 outcome = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
 assert [entry["Key"] for entry in outcome["Deleted"]] == ["one", "parts"], outcome
 assert [(entry["Key"], entry["Code"]) for entry in outcome["Errors"]] == [("two", "PreconditionFailed")]
+
+# Deletions of what was looked at, also by its size and time.
+head = s3.put_object(Bucket=bucket, Key="sized", Body=b"12345") and s3.head_object(Bucket=bucket, Key="sized")
+refused("PreconditionFailed", s3.delete_object, Bucket=bucket, Key="sized", IfMatchSize=4)
+refused("PreconditionFailed", s3.delete_object, Bucket=bucket, Key="sized", IfMatchLastModifiedTime="2020-01-01T00:00:00Z")
+outcome = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "sized", "Size": 4}]})
+assert outcome["Errors"][0]["Code"] == "PreconditionFailed", outcome
+s3.delete_object(Bucket=bucket, Key="sized", IfMatchSize=5, IfMatchLastModifiedTime=head["LastModified"])
+refused("404", s3.head_object, Bucket=bucket, Key="sized")

@@ -33,6 +33,7 @@ pub(super) async fn a_copy_takes_metadata_or_not(fixture: Fixture) {
         key: key(to),
         metadata: MetadataDirective::Replace(metadata("text/b", "new")),
         conditions: WriteConditions::None,
+        checksum: None,
     };
     // Onto itself is how metadata are changed.
     for to in ["replaced", odd] {
@@ -67,6 +68,7 @@ pub(super) async fn copies_are_conditional(fixture: Fixture) {
             key: key("target"),
             metadata: MetadataDirective::Copy,
             conditions,
+            checksum: None,
         };
         assert_refused!(fixture, fixture.store.copy(request).await, Error::PreconditionFailed);
     }

@@ -140,6 +140,7 @@ impl Fixture {
             key: key(to),
             metadata: MetadataDirective::Copy,
             conditions: WriteConditions::None,
+            checksum: None,
         };
         self.store.copy(request).await
     }

@@ -13,6 +13,7 @@ mod keys;
 mod listings;
 mod multipart;
 mod objects;
+mod own;
 mod ranges;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use futures::future::BoxFuture;
 use crate::{ObjectService, ObjectStore};
 
 use fixture::Fixture;
+pub use own::run_own;
 
 /// Parts that every server takes: S3's minimum for all but the last.
 const PART: usize = 5 << 20;

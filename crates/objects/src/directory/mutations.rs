@@ -10,7 +10,8 @@ use super::change::Change;
 use super::receive::{NewBody, Received};
 use super::rows::{BucketId, ObjectRow, find_bucket, find_object, require_object};
 use crate::{
-    CopyRequest, ETag, Error, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse, Result,
+    CopyRequest, DeleteConditions, ETag, MetadataDirective, ObjectInfo, ObjectKey, PutRequest, PutResponse,
+    Result,
 };
 
 /// Publishes a body that was received.
@@ -48,7 +49,8 @@ pub(super) fn copy(change: &mut Change<'_>, bucket: BucketId, request: CopyReque
         MetadataDirective::Copy => source.info.metadata,
         MetadataDirective::Replace(metadata) => metadata,
     };
-    let info = ObjectInfo { last_modified: SystemTime::now(), metadata, ..source.info };
+    let checksum = request.checksum.or(source.info.checksum);
+    let info = ObjectInfo { last_modified: SystemTime::now(), metadata, checksum, ..source.info };
     let body = change.copy_body(&source.body)?;
     let row = ObjectRow { bucket, key: request.key, info, upload: None, body, parts: source.parts };
     store(change, row, existing.as_ref())
@@ -63,17 +65,15 @@ pub(super) fn delete(change: &mut Change<'_>, bucket: BucketId, key: &ObjectKey)
     change.release_body(&object.body)
 }
 
-/// Deletes an object, if there is one, that has this ETag.
-pub(super) fn delete_matching(
+/// Deletes an object, if there is one, on conditions.
+pub(super) fn delete_if(
     change: &mut Change<'_>,
     bucket: BucketId,
     key: &ObjectKey,
-    etag: &ETag,
+    conditions: &DeleteConditions,
 ) -> Result<()> {
-    match find_object(change, bucket, key)? {
-        Some(object) if !etag.matches(&object.info.etag) => Err(Error::PreconditionFailed),
-        _ => delete(change, bucket, key),
-    }
+    conditions.check(find_object(change, bucket, key)?.as_ref().map(|object| &object.info))?;
+    delete(change, bucket, key)
 }
 
 /// Replaces the tags; the object stays what it is, so its time does as well.

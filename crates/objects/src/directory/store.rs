@@ -19,9 +19,10 @@ use super::rows::{BucketId, find_bucket, find_object, require_object};
 use super::service::Inner;
 use super::{list, mutations};
 use crate::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, ObjectStore,
-    PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadId, UploadInfo, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions,
+    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey,
+    ObjectPart, ObjectStore, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadId,
+    UploadInfo, WriteConditions,
 };
 
 /// One bucket; may not exist.
@@ -152,9 +153,9 @@ impl ObjectStore for DirectoryStore {
         Ok(vec![Ok(()); outcomes])
     }
 
-    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+    async fn delete_if(&self, key: &ObjectKey, conditions: DeleteConditions) -> Result<()> {
         let key = key.clone();
-        self.free(move |change, bucket| mutations::delete_matching(change, bucket, &key, &etag)).await
+        self.free(move |change, bucket| mutations::delete_if(change, bucket, &key, &conditions)).await
     }
 
     async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {

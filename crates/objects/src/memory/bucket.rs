@@ -1,5 +1,6 @@
 //! One bucket of the in-memory store.
 
+use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -11,9 +12,9 @@ use crate::memory::state::{BucketState, State};
 use crate::memory::uploads::{PendingUpload, check_number};
 use crate::{
     Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
-    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MetadataDirective,
-    ObjectInfo, ObjectKey, ObjectStore, PartInfo, PutRequest, PutResponse, Result, Upload, UploadInfo,
-    WriteConditions,
+    DeleteConditions, DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest,
+    MetadataDirective, ObjectInfo, ObjectKey, ObjectPart, ObjectStore, PartInfo, PartsChecksum, PutRequest,
+    PutResponse, Result, Upload, UploadInfo, WriteConditions,
 };
 
 #[derive(Debug)]
@@ -36,6 +37,13 @@ impl MemoryBucket {
         let object = self.state.with_bucket(bucket, |bucket| bucket.object(&source.key).cloned())?;
         source.conditions.check_copy_source(&object.info)?;
         Ok(object)
+    }
+
+    fn begin_upload(&self, request: CreateUpload, checksum: Option<PartsChecksum>) -> Result<Upload> {
+        let id = self.state.new_upload_id();
+        let pending = PendingUpload::new(request.key.clone(), request.metadata, checksum);
+        self.with(|bucket| Ok(bucket.uploads.insert(id.clone(), pending)))?;
+        Ok(Upload { key: request.key, id })
     }
 
     fn publish(
@@ -64,7 +72,7 @@ impl ObjectStore for MemoryBucket {
     }
 
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
-        let StoredObject { info, content } = self.with(|bucket| bucket.object(&request.key).cloned())?;
+        let StoredObject { info, content, .. } = self.with(|bucket| bucket.object(&request.key).cloned())?;
         request.conditions.check(&info)?;
         let range = ByteRange::resolve_optional(request.range, info.size)?;
         let body = content.stream(&range);
@@ -73,8 +81,8 @@ impl ObjectStore for MemoryBucket {
 
     async fn put(&self, request: PutRequest, body: Body) -> Result<PutResponse> {
         self.with(|bucket| request.conditions.check(bucket.etag(&request.key)))?;
-        let content = Content::receive(body).await?;
-        let object = StoredObject::new(content.clone(), content.etag(), request.metadata);
+        let (content, checksum) = Content::receive(body).await?;
+        let object = StoredObject::new(content.clone(), content.etag(), request.metadata, checksum);
         self.publish(&request.key, object, &request.conditions)
     }
 
@@ -83,6 +91,28 @@ impl ObjectStore for MemoryBucket {
             bucket.objects.remove(key.as_bytes());
             Ok(())
         })
+    }
+
+    async fn delete_if(&self, key: &ObjectKey, conditions: DeleteConditions) -> Result<()> {
+        self.with(|bucket| {
+            conditions.check(bucket.objects.get(key.as_bytes()).map(|object| &object.info))?;
+            bucket.objects.remove(key.as_bytes());
+            Ok(())
+        })
+    }
+
+    async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
+        self.with(|bucket| {
+            bucket.object(key)?;
+            if let Some(object) = bucket.objects.get_mut(key.as_bytes()) {
+                object.info.metadata.tags = tags;
+            }
+            Ok(())
+        })
+    }
+
+    async fn object_parts(&self, key: &ObjectKey) -> Result<Vec<ObjectPart>> {
+        self.with(|bucket| Ok(bucket.object(key)?.parts.clone()))
     }
 
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>> {
@@ -98,8 +128,10 @@ impl ObjectStore for MemoryBucket {
             MetadataDirective::Copy => source.info.metadata,
             MetadataDirective::Replace(metadata) => metadata,
         };
-        let etag = source.content.etag();
-        self.publish(&request.key, StoredObject::new(source.content, etag, metadata), &request.conditions)
+        let checksum = request.checksum.or(source.info.checksum);
+        let object = StoredObject::new(source.content, source.info.etag, metadata, checksum);
+        let object = StoredObject { parts: source.parts, ..object };
+        self.publish(&request.key, object, &request.conditions)
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
@@ -113,17 +145,22 @@ impl ObjectStore for MemoryBucket {
     }
 
     async fn create_upload(&self, request: CreateUpload) -> Result<Upload> {
-        let id = self.state.new_upload_id();
-        let pending = PendingUpload::new(request.key.clone(), request.metadata);
-        self.with(|bucket| Ok(bucket.uploads.insert(id.clone(), pending)))?;
-        Ok(Upload { key: request.key, id })
+        self.begin_upload(request, None)
+    }
+
+    async fn create_checked_upload(&self, request: CreateUpload, checksum: PartsChecksum) -> Result<Upload> {
+        self.begin_upload(request, Some(checksum))
+    }
+
+    async fn upload_checksum(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
+        self.with(|bucket| Ok(bucket.upload(upload)?.checksum))
     }
 
     async fn upload_part(&self, upload: &Upload, number: u32, body: Body) -> Result<ETag> {
         check_number(number)?;
         self.with(|bucket| bucket.upload(upload).map(|_| ()))?;
-        let content = Content::receive(body).await?;
-        self.with(|bucket| Ok(bucket.upload(upload)?.add(number, content)))
+        let (content, checksum) = Content::receive(body).await?;
+        self.with(|bucket| Ok(bucket.upload(upload)?.add(number, content, checksum)))
     }
 
     async fn upload_part_copy(
@@ -139,7 +176,7 @@ impl ObjectStore for MemoryBucket {
             return Err(Error::InvalidRange { size: Some(source.info.size) });
         }
         let content = Content::of(source.content.slice(&range));
-        self.with(|bucket| Ok(bucket.upload(upload)?.add(number, content)))
+        self.with(|bucket| Ok(bucket.upload(upload)?.add(number, content, None)))
     }
 
     async fn complete_upload(

@@ -1,4 +1,5 @@
-//! A store in memory, for tests and as the model that the others are compared with.
+//! A store in memory, for tests and as the model that the others are compared with. It keeps lifecycle rules, and
+//! nobody runs them.
 
 mod bucket;
 mod objects;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BucketInfo, BucketName, ObjectService, ObjectStore, Result};
+use crate::{BucketInfo, BucketName, CorsRule, LifecycleRule, ObjectService, ObjectStore, Result};
 
 use bucket::MemoryBucket;
 use state::State;
@@ -63,6 +64,28 @@ impl ObjectService for MemoryService {
 
     async fn list_buckets(&self) -> Result<Vec<BucketInfo>> {
         Ok(self.state.buckets())
+    }
+
+    async fn lifecycle(&self, bucket: &BucketName) -> Result<Vec<LifecycleRule>> {
+        self.state.with_bucket(bucket, |bucket| Ok(bucket.lifecycle.clone()))
+    }
+
+    async fn set_lifecycle(&self, bucket: &BucketName, rules: Vec<LifecycleRule>) -> Result<()> {
+        self.state.with_bucket(bucket, |bucket| {
+            bucket.lifecycle = rules;
+            Ok(())
+        })
+    }
+
+    async fn cors(&self, bucket: &BucketName) -> Result<Vec<CorsRule>> {
+        self.state.with_bucket(bucket, |bucket| Ok(bucket.cors.clone()))
+    }
+
+    async fn set_cors(&self, bucket: &BucketName, rules: Vec<CorsRule>) -> Result<()> {
+        self.state.with_bucket(bucket, |bucket| {
+            bucket.cors = rules;
+            Ok(())
+        })
     }
 
     fn bucket(&self, name: &BucketName) -> Arc<dyn ObjectStore> {

@@ -9,7 +9,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 
 use crate::memory::state::now;
-use crate::{Body, ByteStream, ETag, ListedObject, ObjectInfo, ObjectKey, ObjectMetadata, Result};
+use crate::{
+    Body, ByteStream, Checksum, ChecksumAlgorithm, ETag, ListedObject, ObjectInfo, ObjectKey, ObjectMetadata,
+    ObjectPart, Result,
+};
 
 /// Bytes in pieces.
 #[derive(Clone, Default)]
@@ -23,12 +26,23 @@ pub(super) struct Content {
 pub(super) struct StoredObject {
     pub(super) info: ObjectInfo,
     pub(super) content: Content,
+    /// Of which it was made; none if it was written at once.
+    pub(super) parts: Vec<ObjectPart>,
 }
 
 impl Content {
-    pub(super) async fn receive(body: Body) -> Result<Self> {
+    /// The content, and the checksum that it came with.
+    pub(super) async fn receive(body: Body) -> Result<(Self, Option<Checksum>)> {
+        let checksum = body.checksum();
         let pieces: Vec<Bytes> = body.into_stream().try_collect().await?;
-        Ok(Self::of(pieces))
+        Ok((Self::of(pieces), checksum.get()))
+    }
+
+    /// Another checksum than it came with.
+    pub(super) fn checksum(&self, algorithm: ChecksumAlgorithm) -> Checksum {
+        let mut hasher = algorithm.hasher();
+        self.pieces.iter().for_each(|piece| hasher.update(piece));
+        hasher.checksum()
     }
 
     pub(super) fn of(pieces: Vec<Bytes>) -> Self {
@@ -68,9 +82,14 @@ impl Content {
 }
 
 impl StoredObject {
-    pub(super) fn new(content: Content, etag: ETag, metadata: ObjectMetadata) -> Self {
-        let info = ObjectInfo { size: content.length, etag, last_modified: now(), metadata, checksum: None };
-        Self { info, content }
+    pub(super) fn new(
+        content: Content,
+        etag: ETag,
+        metadata: ObjectMetadata,
+        checksum: Option<Checksum>,
+    ) -> Self {
+        let info = ObjectInfo { size: content.length, etag, last_modified: now(), metadata, checksum };
+        Self { info, content, parts: Vec::new() }
     }
 
     pub(super) fn listed(&self, key: &[u8], with_metadata: bool) -> Result<ListedObject> {

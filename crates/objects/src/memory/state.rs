@@ -9,7 +9,10 @@ use crate::memory::MemorySettings;
 use crate::memory::objects::StoredObject;
 use crate::memory::uploads::PendingUpload;
 use crate::semantics::whole_seconds;
-use crate::{BucketInfo, BucketName, ETag, Error, ObjectKey, Result, Upload, UploadId, WriteConditions};
+use crate::{
+    BucketInfo, BucketName, CorsRule, ETag, Error, LifecycleRule, ObjectKey, Result, Upload, UploadId,
+    WriteConditions,
+};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -27,6 +30,8 @@ pub(super) struct BucketState {
     pub(super) created: SystemTime,
     pub(super) objects: BTreeMap<Vec<u8>, StoredObject>,
     pub(super) uploads: BTreeMap<UploadId, PendingUpload>,
+    pub(super) lifecycle: Vec<LifecycleRule>,
+    pub(super) cors: Vec<CorsRule>,
 }
 
 impl fmt::Debug for State {
@@ -91,7 +96,13 @@ impl State {
 
 impl BucketState {
     fn new() -> Self {
-        Self { created: now(), objects: BTreeMap::new(), uploads: BTreeMap::new() }
+        Self {
+            created: now(),
+            objects: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            lifecycle: Vec::new(),
+            cors: Vec::new(),
+        }
     }
 
     pub(super) fn object(&self, key: &ObjectKey) -> Result<&StoredObject> {

@@ -8,7 +8,10 @@ use md5::{Digest, Md5};
 
 use crate::memory::objects::{Content, StoredObject};
 use crate::memory::state::now;
-use crate::{CompletedPart, ETag, Error, ObjectKey, ObjectMetadata, PartInfo, Result};
+use crate::{
+    Checksum, CompletedPart, ETag, Error, ObjectKey, ObjectMetadata, ObjectPart, PartInfo, PartsChecksum,
+    Result,
+};
 
 /// Part numbers of S3. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 const PART_NUMBERS: std::ops::RangeInclusive<u32> = 1..=10_000;
@@ -16,12 +19,14 @@ const PART_NUMBERS: std::ops::RangeInclusive<u32> = 1..=10_000;
 pub(super) struct PendingUpload {
     pub(super) key: ObjectKey,
     pub(super) started: SystemTime,
+    pub(super) checksum: Option<PartsChecksum>,
     metadata: ObjectMetadata,
     parts: BTreeMap<u32, Part>,
 }
 
 struct Part {
     content: Content,
+    checksum: Option<Checksum>,
     written: SystemTime,
 }
 
@@ -30,13 +35,15 @@ pub(super) fn check_number(number: u32) -> Result<()> {
 }
 
 impl PendingUpload {
-    pub(super) fn new(key: ObjectKey, metadata: ObjectMetadata) -> Self {
-        Self { key, started: now(), metadata, parts: BTreeMap::new() }
+    pub(super) fn new(key: ObjectKey, metadata: ObjectMetadata, checksum: Option<PartsChecksum>) -> Self {
+        Self { key, started: now(), checksum, metadata, parts: BTreeMap::new() }
     }
 
-    pub(super) fn add(&mut self, number: u32, content: Content) -> ETag {
+    /// Adds a part; `brought` is the checksum that it came with.
+    pub(super) fn add(&mut self, number: u32, content: Content, brought: Option<Checksum>) -> ETag {
         let etag = content.etag();
-        self.parts.insert(number, Part { content, written: now() });
+        let wanted = self.checksum.map(|begun| content.checksum(begun.algorithm));
+        self.parts.insert(number, Part { content, checksum: wanted.or(brought), written: now() });
         etag
     }
 
@@ -46,41 +53,51 @@ impl PendingUpload {
             size: part.content.length,
             etag: part.content.etag(),
             last_modified: part.written,
-            checksum: None,
+            checksum: part.checksum.clone(),
         };
         self.parts.iter().map(info).collect()
     }
 
     /// The object made of `parts`; the upload stays as it is.
     pub(super) fn assemble(&self, parts: &[CompletedPart], minimum_part_bytes: u64) -> Result<StoredObject> {
-        let contents = self.chosen(parts)?;
-        let (_, all_but_last) = contents.split_last().ok_or(Error::InvalidPart { number: 1 })?;
-        for (part, content) in parts.iter().zip(all_but_last) {
-            if content.length < minimum_part_bytes {
+        let chosen = self.chosen(parts)?;
+        let (_, all_but_last) = chosen.split_last().ok_or(Error::InvalidPart { number: 1 })?;
+        for (part, known) in parts.iter().zip(all_but_last) {
+            if known.content.length < minimum_part_bytes {
                 return Err(Error::PartTooSmall { number: part.number });
             }
         }
-        let etag = multipart_etag(&contents);
-        Ok(StoredObject::new(Content::joined(contents.into_iter()), etag, self.metadata.clone()))
+        let etag = multipart_etag(&chosen);
+        let sized = || chosen.iter().map(|part| (part.checksum.as_ref(), part.content.length));
+        let checksum = self.checksum.and_then(|begun| begun.combine(sized()));
+        let content = Content::joined(chosen.iter().map(|part| &part.content));
+        let numbered = parts.iter().zip(&chosen).map(|(wanted, part)| ObjectPart {
+            number: wanted.number,
+            size: part.content.length,
+            checksum: part.checksum.clone(),
+        });
+        let made_of = numbered.collect();
+        let object = StoredObject::new(content, etag, self.metadata.clone(), checksum);
+        Ok(StoredObject { parts: made_of, ..object })
     }
 
-    fn chosen(&self, parts: &[CompletedPart]) -> Result<Vec<&Content>> {
+    fn chosen(&self, parts: &[CompletedPart]) -> Result<Vec<&Part>> {
         let mut previous = 0;
-        let mut contents = Vec::with_capacity(parts.len());
+        let mut chosen = Vec::with_capacity(parts.len());
         for part in parts {
             let known = self.parts.get(&part.number).filter(|known| known.content.etag() == part.etag);
             let ascends = part.number > previous;
             let found = known.filter(|_| ascends).ok_or(Error::InvalidPart { number: part.number })?;
-            contents.push(&found.content);
+            chosen.push(found);
             previous = part.number;
         }
-        Ok(contents)
+        Ok(chosen)
     }
 }
 
 /// MD5 of the parts' MD5s, a dash, and their number: what S3 answers, and what clients recompute.
-fn multipart_etag(contents: &[&Content]) -> ETag {
+fn multipart_etag(parts: &[&Part]) -> ETag {
     let mut digest = Md5::new();
-    contents.iter().for_each(|content| digest.update(content.md5));
-    ETag(format!("{}-{}", HEXLOWER.encode(&digest.finalize()), contents.len()))
+    parts.iter().for_each(|part| digest.update(part.content.md5));
+    ETag(format!("{}-{}", HEXLOWER.encode(&digest.finalize()), parts.len()))
 }

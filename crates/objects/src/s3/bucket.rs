@@ -174,6 +174,9 @@ impl ObjectStore for S3Bucket {
                 action = action.header("x-amz-tagging-directive", "REPLACE")?;
             }
         }
+        if let Some(checksum) = &request.checksum {
+            action = action.header("x-amz-checksum-algorithm", checksum.algorithm.name())?;
+        }
         let action = action.write_conditions(&request.conditions)?;
         let (_, body) = of_source(&request.source, self.transport.document(action).await)?;
         Made::parse(&body)

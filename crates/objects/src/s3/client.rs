@@ -11,7 +11,7 @@ use super::actions::{buckets, lifecycle};
 use super::bucket::S3Bucket;
 use super::transport::Transport;
 use crate::s3::S3Settings;
-use crate::{BucketInfo, BucketName, Error, LifecycleRule, ObjectService, ObjectStore, Result};
+use crate::{BucketInfo, BucketName, EXISTED, Error, LifecycleRule, ObjectService, ObjectStore, Result};
 
 /// An account on an S3 server. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
@@ -29,7 +29,11 @@ impl S3Client {
 #[async_trait]
 impl ObjectService for S3Client {
     async fn create_bucket(&self, name: &BucketName) -> Result<()> {
-        self.transport.headers(Action::bucket(Method::PUT, name)).await.map(drop)
+        let headers = self.transport.headers(Action::bucket(Method::PUT, name)).await?;
+        match headers.get(EXISTED) {
+            Some(_) => Err(Error::BucketExists { bucket: name.to_string() }),
+            None => Ok(()),
+        }
     }
 
     async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {

@@ -123,6 +123,7 @@ impl Action {
             WriteConditions::None => Ok(self),
             WriteConditions::IfAbsent => self.header("if-none-match", "*"),
             WriteConditions::IfMatch(tag) => self.header("if-match", &format!("\"{}\"", tag.0)),
+            WriteConditions::IfNoneMatch(tag) => self.header("if-none-match", &format!("\"{}\"", tag.0)),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::sigv4::encoding::decode_query;
 use crate::sigv4::{ALGORITHM, PayloadHash, Scope, Signature, Timestamp, VerifyError};
 
 /// The longest that a presigned request may hold: seven days.
-const MAX_EXPIRES: u64 = 7 * 24 * 3600;
+const MAX_EXPIRES: i64 = 7 * 24 * 3600;
 
 /// A request as the server received it.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ impl<'a> SignedRequest<'a> {
         }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
@@ -123,9 +123,12 @@ impl Claim {
         let (access_key_id, scope) =
             split_credential(credential).ok_or(wrong("X-Amz-Credential is malformed"))?;
         let date = needed("X-Amz-Date", "X-Amz-Date is missing")?;
-        let expires = needed("X-Amz-Expires", "X-Amz-Expires is missing")?.parse::<u64>().ok();
-        let expires = expires.filter(|&seconds| (1..=MAX_EXPIRES).contains(&seconds));
+        let expires = needed("X-Amz-Expires", "X-Amz-Expires is missing")?.parse::<i64>().ok();
+        let expires = expires.filter(|&seconds| seconds <= MAX_EXPIRES);
         let expires = expires.ok_or(wrong("X-Amz-Expires must be between 1 and 604800 seconds"))?;
+        // What was never valid has expired.
+        let expires =
+            u64::try_from(expires).ok().filter(|&seconds| seconds > 0).ok_or(VerifyError::Expired)?;
         let payload = field("X-Amz-Content-Sha256").or_else(|| request.header("x-amz-content-sha256"));
         Ok(Self {
             access_key_id,

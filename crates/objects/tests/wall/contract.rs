@@ -10,7 +10,9 @@ use sandkeep_testing::gateway::TestGateway;
 
 #[tokio::test]
 async fn in_memory() {
-    contract::run_service(Arc::new(MemoryService::new())).await;
+    let service = Arc::new(MemoryService::new());
+    contract::run_service(service.clone()).await;
+    contract::run_own(service).await;
 }
 
 /// With the habits of Amazon: a minimum for parts, and listings without metadata.
@@ -24,7 +26,9 @@ async fn in_memory_as_at_amazon() {
 async fn in_a_directory() {
     let directory = tempfile::tempdir().expect("valid in tests");
     let service = DirectoryService::open(directory.path()).await.expect("valid in tests");
-    contract::run_service(Arc::new(service)).await;
+    let service = Arc::new(service);
+    contract::run_service(service.clone()).await;
+    contract::run_own(service).await;
 }
 
 async fn through_http(credentials: impl FnOnce(&Credentials) -> S3Settings) {
