@@ -16,6 +16,7 @@
 mod body;
 mod buffers;
 mod change;
+mod checkpoints;
 mod copy_part;
 mod cors;
 mod expire;
