@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use sandkeep_objects::{
     Body, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, Credentials, Error, GetRequest,
-    ListRequest, MetadataDirective, ObjectKey, ObjectMetadata, ObjectService, ObjectStore, PutRequest, S3Client,
-    S3Settings, WriteConditions,
+    ListRequest, MetadataDirective, ObjectKey, ObjectMetadata, ObjectService, ObjectStore, PutRequest,
+    S3Client, S3Settings, WriteConditions,
 };
 use tokio::task::JoinSet;
 

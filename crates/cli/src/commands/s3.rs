@@ -13,7 +13,7 @@ use crate::output::Output;
 
 /// Threads at least. Look-ups of the store happen in them, and one that waits for a cold disk must not hold up the
 /// requests that need none.
-const THREADS: usize = 8;
+const THREADS: usize = 4;
 
 /// Runs the endpoint.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -75,12 +75,14 @@ pub(crate) fn check(data: &Path) {
 }
 
 fn body_files(directory: &Path) -> u64 {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    let entries =
+        std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("an entry").path());
     entries.map(|path| if path.is_dir() { body_files(&path) } else { 1 }).sum()
 }
 
 fn json(words: &[&str], data: &Path) -> Value {
-    let output = Command::new(PROGRAM).arg("--json").args(words).arg(data).output().expect("the program starts");
+    let output =
+        Command::new(PROGRAM).arg("--json").args(words).arg(data).output().expect("the program starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{words:?}: {error}: {errors}"))
 }

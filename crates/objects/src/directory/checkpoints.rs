@@ -77,7 +77,8 @@ fn run(connection: &Connection, queue: &Receiver<()>, nearly: &AtomicBool) {
 
 /// On a full disk this fails, and the log stays as long as it is.
 fn checkpoint(connection: &Connection) {
-    let made = connection.prepare_cached(CHECKPOINT).and_then(|mut statement| statement.query_row([], |_| Ok(())));
+    let made =
+        connection.prepare_cached(CHECKPOINT).and_then(|mut statement| statement.query_row([], |_| Ok(())));
     if let Err(error) = made {
         tracing::debug!(%error, "no checkpoint");
     }

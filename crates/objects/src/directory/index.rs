@@ -66,7 +66,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     // where the log grows to 64 MiB all the same, while somebody reads for long.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16384;
-         PRAGMA cache_size = -16384;",
+         PRAGMA cache_size = -8192;",
     )?;
     match connection.query_row("PRAGMA user_version", [], |row| row.get(0))? {
         0 => create_tables(&connection)?,

@@ -128,8 +128,7 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
-        let open =
-            |connection: &Connection| read::open(connection, &self.inner.files, &self.name, &request);
+        let open = |connection: &Connection| read::open(connection, &self.inner.files, &self.name, &request);
         self.inner.readers.look(open)?.begin().await
     }
 

@@ -98,7 +98,8 @@ impl Connection {
     fn head(&self, call: &Call<'_>) -> Result<Vec<u8>, Failure> {
         let path = if call.place.is_empty() || call.place.starts_with('?') { "" } else { "/" };
         let uri = format!("/{}{path}{}", self.target.bucket, call.place);
-        let request = http::Request::builder().method(call.method).uri(&uri).header("host", &self.target.endpoint);
+        let request =
+            http::Request::builder().method(call.method).uri(&uri).header("host", &self.target.endpoint);
         let (mut parts, ()) = request.body(())?.into_parts();
         let payload = if call.hashed { PayloadHash::of(call.body) } else { PayloadHash::Unsigned };
         self.target.signer.sign(&mut parts, &payload, SystemTime::now());

@@ -18,7 +18,9 @@ pub(crate) fn list_all(load: &Load) -> Result<Figures, Failure> {
             let page = String::from_utf8(answer.body)?;
             bytes += answer.length;
             found += page.matches("<Key>").count() as u64;
-            let Some(token) = between(&page, "<NextContinuationToken>", "</NextContinuationToken>") else { break };
+            let Some(token) = between(&page, "<NextContinuationToken>", "</NextContinuationToken>") else {
+                break;
+            };
             let prefix = encoded(&load.prefix);
             let token = encoded(&token.replace("&#x2f;", "/").replace("&amp;", "&"));
             query = format!("?list-type=2&max-keys=1000&prefix={prefix}&continuation-token={token}");
@@ -65,13 +67,18 @@ fn upload(load: &Load) -> Result<(), Failure> {
     let mut tags = Vec::new();
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..load.connections).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+            .collect()
     });
     for outcome in outcomes {
         tags.extend(outcome?);
     }
     tags.sort();
-    let part = |(number, tag): &(usize, String)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+    let part = |(number, tag): &(usize, String)| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>")
+    };
     let list: String = tags.iter().map(part).collect();
     let document = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
     let place = format!("{}?uploadId={}", load.prefix, encoded(id));

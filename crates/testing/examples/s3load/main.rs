@@ -44,7 +44,9 @@ struct Load {
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [what, endpoint, bucket, options @ ..] = &words[..] else {
-        return Err("usage: s3load WHAT ENDPOINT BUCKET [--OPTION VALUE]...; see the head of its source".into());
+        return Err(
+            "usage: s3load WHAT ENDPOINT BUCKET [--OPTION VALUE]...; see the head of its source".into()
+        );
     };
     let load = Load::parse(Target::from_environment(endpoint, bucket)?, options)?;
     let figures = run(what, &load)?;
@@ -54,7 +56,9 @@ fn main() -> Result<(), Failure> {
 fn run(what: &str, load: &Load) -> Result<Figures, Failure> {
     let body = vec![0x5a; load.size];
     match what {
-        "create" => repeat(&Load { count: 1, connections: 1, ..load.clone() }, |_, _| Call::of("PUT", String::new())),
+        "create" => {
+            repeat(&Load { count: 1, connections: 1, ..load.clone() }, |_, _| Call::of("PUT", String::new()))
+        }
         "fill" => repeat(load, |_, number| Call::of("PUT", load.key(number)).with(&body)),
         "put" => repeat(load, |thread, number| {
             // Spread as the keys of real programs are, so that a server cannot append at one place.
@@ -115,7 +119,12 @@ impl Load {
 
     /// The page behind a key. Only what every server understands.
     fn page(&self, after: &str) -> String {
-        format!("?list-type=2&max-keys={}&prefix={}&start-after={}", self.keys, encoded(&self.prefix), encoded(after))
+        format!(
+            "?list-type=2&max-keys={}&prefix={}&start-after={}",
+            self.keys,
+            encoded(&self.prefix),
+            encoded(after)
+        )
     }
 }
 
@@ -153,7 +162,10 @@ fn repeat<'c>(load: &Load, call: impl Fn(usize, u64) -> Call<'c> + Sync) -> Resu
     let outcomes: Vec<Result<Figures, Failure>> = std::thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> = (0..load.connections).map(|thread| scope.spawn(move || work(thread))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+            .collect()
     });
     let mut total = Figures::default();
     for outcome in outcomes {

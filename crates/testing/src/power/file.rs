@@ -104,7 +104,8 @@ impl FileSystem for DiskFile {
         _limit: usize,
         _plus: bool,
     ) -> Result<Vec<DirectoryEntry>> {
-        let names = [(&b"."[..], Inode::ROOT, FileKind::Directory), (b"..", Inode::ROOT, FileKind::Directory)];
+        let names =
+            [(&b"."[..], Inode::ROOT, FileKind::Directory), (b"..", Inode::ROOT, FileKind::Directory)];
         let names = names.into_iter().chain([(NAME.as_bytes(), FILE, FileKind::File)]).zip(1..);
         let entries = names.map(|((name, inode, kind), next_offset)| DirectoryEntry {
             name: name.to_vec(),
