@@ -46,7 +46,8 @@ pub(crate) fn authenticate(parts: &Parts, keys: &KeyRing, regions: &[String]) ->
         return Err(Fault::bad("InvalidToken", "The provided token is malformed or otherwise invalid."));
     }
     claim.check_time(SystemTime::now(), SKEW)?;
-    let chunks = claim.verify(&request, &key.credentials.secret_access_key)?;
+    claim.check_signed_headers(&request)?;
+    let chunks = claim.verify_with_key(&request, keys.signing_key(key, &claim.scope))?;
     Ok(Authenticated { payload: claim.payload, chunks: Some(chunks), access: access_of(key)? })
 }
 

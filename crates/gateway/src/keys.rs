@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use sandkeep_objects::sigv4::{Scope, SigningKey};
 use sandkeep_objects::{AccessKeyId, Credentials};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,17 @@ pub struct KeyRing {
     keys: Vec<AccessKey>,
     #[serde(skip)]
     origin: Option<Origin>,
+    /// Shared by the requests that this ring admits, and gone with it.
+    #[serde(skip)]
+    derived: Arc<Derived>,
 }
+
+/// Signing keys kept at most: one for each key, day and region in use.
+const DERIVED: usize = 32;
+
+/// Signing keys that were derived before, so that a request costs one HMAC instead of five.
+#[derive(Debug, Default)]
+struct Derived(Mutex<Vec<(AccessKeyId, Scope, SigningKey)>>);
 
 /// Where a ring was read from.
 #[derive(Clone, Debug)]
@@ -111,6 +122,21 @@ impl KeyRing {
         self.keys.iter().find(|key| key.credentials.access_key_id == *id)
     }
 
+    /// The key of a pair for a day, region and service.
+    pub(crate) fn signing_key(&self, key: &AccessKey, scope: &Scope) -> SigningKey {
+        let id = &key.credentials.access_key_id;
+        let mut derived = self.derived.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., known)) = derived.iter().find(|(of, at, _)| of == id && at == scope) {
+            return known.clone();
+        }
+        let made = SigningKey::derive(&key.credentials.secret_access_key, scope);
+        if derived.len() == DERIVED {
+            derived.remove(0);
+        }
+        derived.push((id.clone(), scope.clone(), made.clone()));
+        made
+    }
+
     /// Changes the file while no other process does; nothing is written if `edit` returns false.
     fn edit(path: &Path, edit: impl FnOnce(&mut Self) -> bool) -> Result<bool, Error> {
         change(path, || {
@@ -130,7 +156,7 @@ impl KeyRing {
             let credentials = random_credentials()?;
             Ok::<_, io::Error>(AccessKey { name: name.to_owned(), credentials, access: Access::default() })
         };
-        Ok(Self { keys: vec![key("default")?, key(INTERNAL)?], origin: None })
+        Ok(Self { keys: vec![key("default")?, key(INTERNAL)?], origin: None, derived: Arc::default() })
     }
 
     /// The ring as its file has it now; none if that has not changed, or cannot be read.

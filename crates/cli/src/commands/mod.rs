@@ -26,7 +26,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<ExitCode> {
     let output = *output;
     let done = match command {
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments, output)),
-        Command::S3(arguments) => return runtime()?.block_on(s3::run(arguments, output)),
+        Command::S3(arguments) => return s3::runtime()?.block_on(s3::run(arguments, output)),
         Command::Mount(arguments) => mount::run(arguments, output),
         Command::Sandbox(command) => return runtime()?.block_on(sandbox::run(command, output)),
         Command::Backup(command) => runtime()?.block_on(backup::run(command, output)),

@@ -13,6 +13,20 @@ use crate::arguments::{S3Arguments, S3Command};
 use crate::error::while_doing;
 use crate::output::Output;
 
+/// Threads at least. Look-ups of the store happen in them, and one that waits for a cold disk must not hold up the
+/// requests that need none.
+const THREADS: usize = 4;
+
+/// Runs the endpoint.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.max(THREADS))
+        .enable_all()
+        .build()
+        .map_err(while_doing("cannot start the runtime"))
+}
+
 pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCode> {
     let S3Arguments { command, listen, data, tls_certificate, tls_key, plain, internal } = arguments;
     if let Some(S3Command::Fsck { data }) = command {

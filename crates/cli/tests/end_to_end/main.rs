@@ -1,6 +1,8 @@
 //! The whole product through its own command line and HTTP, as a user meets it: real servers, mounts and sandboxes.
 
 mod bad_input;
+mod crashes;
+mod endpoint;
 mod keys;
 mod kills;
 mod outgrown;

@@ -76,18 +76,20 @@ impl Xml {
 /// Control characters become references as on S3, although XML 1.0 has none for them; keys that contain such are
 /// asked for with `encoding-type=url`.
 fn escape(text: &str, into: &mut String) {
-    for character in text.chars() {
-        match character {
-            '&' => into.push_str("&amp;"),
-            '<' => into.push_str("&lt;"),
-            '>' => into.push_str("&gt;"),
-            '"' => into.push_str("&quot;"),
-            '\0'..=' ' if character != ' ' => {
-                write!(into, "&#x{:x};", u32::from(character)).expect("a String takes all text");
-            }
-            other => into.push(other),
+    let mut rest = text;
+    // What is escaped is ASCII, so bytes can be searched; nearly all text has none of it and is copied at once.
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || b"&<>\"".contains(&byte)) {
+        into.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'&' => into.push_str("&amp;"),
+            b'<' => into.push_str("&lt;"),
+            b'>' => into.push_str("&gt;"),
+            b'"' => into.push_str("&quot;"),
+            control => write!(into, "&#x{control:x};").expect("a String takes all text"),
         }
+        rest = &rest[at + 1..];
     }
+    into.push_str(rest);
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use md5::{Digest, Md5};
 use rusqlite::Connection;
 
+use super::body::{BodyReader, stream_body};
 use super::change::Change;
 use super::extents::{Extent, slice};
 use super::files::Files;
 use super::multipart::{self, Part};
 use super::pins::{PinnedFiles, pin};
-use super::read::{BodyReader, find_pinned, in_pinning_snapshot, inline_bytes, stream_body};
+use super::read::{find_pinned, in_pinning_snapshot, inline_bytes};
 use super::readers::blocking;
 use super::receive::receive_file;
 use super::rows::{StoredBody, find_bucket};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
+use super::buffers::Buffers;
 use super::failure::io_failure;
 use super::pins::Pins;
 use crate::Result;
@@ -66,6 +67,7 @@ pub(super) struct Files {
     /// Files to delete, for a thread of its own: deleting gigabytes takes time that commits do not have.
     unwanted: mpsc::Sender<FileId>,
     pub(super) pins: Pins,
+    pub(super) buffers: Arc<Buffers>,
 }
 
 impl Files {
@@ -81,6 +83,7 @@ impl Files {
             settled: Arc::clone(&settled),
             unwanted,
             pins: Pins::default(),
+            buffers: Arc::default(),
         };
         let root = root.to_owned();
         std::thread::Builder::new()

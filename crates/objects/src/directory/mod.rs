@@ -13,7 +13,10 @@
 //! share one transaction. What a crash leaves behind are reserved ids that nothing uses; the next start deletes
 //! their files, however many objects there are.
 
+mod body;
+mod buffers;
 mod change;
+mod checkpoints;
 mod copy_part;
 mod cors;
 mod expire;

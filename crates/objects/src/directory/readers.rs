@@ -1,4 +1,4 @@
-//! A few connections that read the index, lent to blocking tasks.
+//! A few connections that read the index.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use super::failure::{closed, io_failure};
 use super::index;
 use crate::Result;
 
-/// Connections at most. Reads take microseconds, so more would only cost memory.
+/// Long reads at once, and connections kept. Each costs memory for its cache.
 const CONNECTIONS: usize = 8;
 
 /// The connections.
@@ -26,7 +26,13 @@ impl Readers {
         Self { path: path.to_owned(), idle: Arc::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 
-    /// Runs a read where it may block.
+    /// Runs a read of a few rows in the caller's thread: it takes microseconds, less than a switch of threads. Where
+    /// the disk has to be asked it blocks that thread, which is why the endpoint has more of them than processors.
+    pub(super) fn look<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        lend(&self.path, &self.idle, read)
+    }
+
+    /// Runs a longer read where it may block.
     pub(super) async fn read<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
@@ -35,18 +41,30 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
         blocking(move || {
-            let lent = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match lent {
-                Some(connection) => connection,
-                None => index::open_reader(&path)?,
-            };
-            let outcome = read(&connection);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let outcome = lend(&path, &idle, read);
             drop(permit);
             outcome
         })
         .await
     }
+}
+
+fn lend<T>(
+    path: &Path,
+    idle: &Mutex<Vec<Connection>>,
+    read: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let lent = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let connection = match lent {
+        Some(connection) => connection,
+        None => index::open_reader(path)?,
+    };
+    let outcome = read(&connection);
+    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+    if idle.len() < CONNECTIONS {
+        idle.push(connection);
+    }
+    outcome
 }
 
 /// Runs work that blocks on a thread for it.

@@ -1,10 +1,12 @@
 //! Takes in a body: small ones into memory, others into a file, hashed on the way.
 
 use std::io::Write;
+use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use md5::{Digest, Md5};
+use rustix::fs::{Advice, fadvise};
 
 use super::failure::io_failure;
 use super::files::NewFile;
@@ -17,6 +19,9 @@ pub(super) const INLINE_LIMIT: u64 = 16 * 1024;
 
 /// Bytes collected before they are written; one such piece is collected while another is written.
 const PIECE: usize = 256 * 1024;
+
+/// Bytes after which the disk is told to begin: writing is then nearly done when the last byte comes, and the sync short.
+const WRITE_BEHIND: u64 = 8 * 1024 * 1024;
 
 /// A body that no commit has published.
 #[derive(Debug)]
@@ -64,7 +69,7 @@ pub(super) async fn receive_file(
     let brought = body.checksum();
     let mut stream = body.into_stream();
     let hasher = wanted.map(ChecksumAlgorithm::hasher);
-    let mut sink = Sink { file: inner.new_file().await?, md5: Md5::new(), hasher };
+    let mut sink = Sink { file: inner.new_file().await?, md5: Md5::new(), hasher, begun: 0 };
     let mut piece = next_piece(&mut stream).await?;
     while !piece.is_empty() {
         let writing = blocking(move || sink.write(&piece));
@@ -102,6 +107,8 @@ struct Sink {
     file: NewFile,
     md5: Md5,
     hasher: Option<ChecksumHasher>,
+    /// Bytes that the disk was told to write.
+    begun: u64,
 }
 
 impl Sink {
@@ -114,7 +121,19 @@ impl Sink {
                 hasher.update(chunk);
             }
         }
+        self.begin_writing();
         Ok(self)
+    }
+
+    /// Linux starts to write dirty pages it is told to forget, and keeps them meanwhile.
+    fn begin_writing(&mut self) {
+        if let Some(length) = NonZeroU64::new(self.file.size - self.begun)
+            && length.get() >= WRITE_BEHIND
+        {
+            // Where this is not possible the sync takes longer, nothing more.
+            let _ = fadvise(&self.file.file, self.begun, Some(length), Advice::DontNeed);
+            self.begun = self.file.size;
+        }
     }
 
     fn finish(mut self) -> Result<Received<NewFile>> {

@@ -146,16 +146,12 @@ impl ObjectService for DirectoryService {
     }
 
     async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
-        let name = name.clone();
-        let created = self.inner.readers.read({
-            let name = name.clone();
-            move |connection| {
-                let mut select = connection.prepare_cached("SELECT created FROM buckets WHERE name = ?1")?;
-                let created = select.query_row([name.as_str()], |row| row.get(0)).optional()?;
-                created.ok_or_else(|| Error::NoSuchBucket { bucket: name.as_str().to_owned() })
-            }
-        });
-        Ok(BucketInfo { name, created: time_from_sql(created.await?) })
+        let created = self.inner.readers.look(|connection| {
+            let mut select = connection.prepare_cached("SELECT created FROM buckets WHERE name = ?1")?;
+            let created = select.query_row([name.as_str()], |row| row.get(0)).optional()?;
+            created.ok_or_else(|| Error::NoSuchBucket { bucket: name.as_str().to_owned() })
+        })?;
+        Ok(BucketInfo { name: name.clone(), created: time_from_sql(created) })
     }
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
@@ -189,9 +185,7 @@ impl ObjectService for DirectoryService {
     }
 
     async fn cors(&self, bucket: &BucketName) -> Result<Vec<CorsRule>> {
-        let bucket = bucket.clone();
-        let read = move |connection: &Connection| cors::rules(connection, find_bucket(connection, &bucket)?);
-        self.inner.readers.read(read).await
+        self.inner.readers.look(|connection| cors::rules(connection, find_bucket(connection, bucket)?))
     }
 
     async fn set_cors(&self, bucket: &BucketName, rules: Vec<CorsRule>) -> Result<()> {

@@ -25,6 +25,9 @@ use crate::{
     UploadInfo, WriteConditions,
 };
 
+/// Entries of a page that is made at once, in the caller's thread.
+const SHORT_PAGE: u32 = 128;
+
 /// One bucket; may not exist.
 pub(super) struct DirectoryStore {
     inner: Arc<Inner>,
@@ -42,7 +45,14 @@ impl DirectoryStore {
         Self { inner, name }
     }
 
-    /// Reads the index of this bucket at one moment.
+    /// Reads a few rows of this bucket at one moment.
+    fn look<T>(&self, read: impl FnOnce(&Connection, BucketId) -> Result<T>) -> Result<T> {
+        self.inner.readers.look(|connection| {
+            in_snapshot(connection, |connection| read(connection, find_bucket(connection, &self.name)?))
+        })
+    }
+
+    /// Reads any number of rows of this bucket at one moment.
     async fn read<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
@@ -56,19 +66,16 @@ impl DirectoryStore {
     }
 
     /// Refuses a write that cannot succeed before its body is taken in; judged again when it is published.
-    async fn check_target(&self, key: &ObjectKey, conditions: &WriteConditions) -> Result<()> {
-        let (key, conditions) = (key.clone(), conditions.clone());
-        self.read(move |connection, bucket| {
-            let existing = find_object(connection, bucket, &key)?;
+    fn check_target(&self, key: &ObjectKey, conditions: &WriteConditions) -> Result<()> {
+        self.look(|connection, bucket| {
+            let existing = find_object(connection, bucket, key)?;
             conditions.check(existing.as_ref().map(|object| &object.info.etag))
         })
-        .await
     }
 
     /// The checksum that the parts of an upload must have.
-    async fn checksum_of(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
-        let upload = upload.clone();
-        self.read(move |connection, bucket| Ok(multipart::find(connection, bucket, &upload)?.checksum)).await
+    fn checksum_of(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
+        self.look(|connection, bucket| Ok(multipart::find(connection, bucket, upload)?.checksum))
     }
 
     async fn begin_upload(&self, request: CreateUpload, checksum: Option<PartsChecksum>) -> Result<Upload> {
@@ -114,26 +121,21 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn head(&self, key: &ObjectKey, conditions: Conditions) -> Result<ObjectInfo> {
-        let key = key.clone();
-        self.read(move |connection, bucket| {
-            let info = require_object(connection, bucket, &key)?.info;
+        self.look(|connection, bucket| {
+            let info = require_object(connection, bucket, key)?.info;
             conditions.check(&info)?;
             Ok(info)
         })
-        .await
     }
 
     async fn get(&self, request: GetRequest) -> Result<GetResponse> {
-        let files = Arc::clone(&self.inner.files);
-        let name = self.name.clone();
-        let open = move |connection: &Connection| read::open(connection, &files, &name, &request);
-        let opened = self.inner.readers.read(open).await?;
-        Ok(GetResponse { info: opened.info.clone(), range: opened.range.clone(), body: opened.into_stream() })
+        let open = |connection: &Connection| read::open(connection, &self.inner.files, &self.name, &request);
+        self.inner.readers.look(open)?.begin().await
     }
 
     async fn put(&self, request: PutRequest, body: Body) -> Result<PutResponse> {
         if body.length() > INLINE_LIMIT {
-            self.check_target(&request.key, &request.conditions).await?;
+            self.check_target(&request.key, &request.conditions)?;
         }
         let received = receive(&self.inner, body).await?;
         self.write(move |change, bucket| mutations::put(change, bucket, request, received)).await
@@ -170,6 +172,9 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn list(&self, request: ListRequest) -> Result<ListPage> {
+        if (1..=SHORT_PAGE).contains(&request.limit) {
+            return self.look(|connection, bucket| list::list(connection, bucket, &request));
+        }
         self.read(move |connection, bucket| list::list(connection, bucket, &request)).await
     }
 
@@ -182,7 +187,7 @@ impl ObjectStore for DirectoryStore {
     }
 
     async fn upload_checksum(&self, upload: &Upload) -> Result<Option<PartsChecksum>> {
-        self.checksum_of(upload).await
+        self.checksum_of(upload)
     }
 
     async fn object_parts(&self, key: &ObjectKey) -> Result<Vec<ObjectPart>> {
@@ -193,7 +198,7 @@ impl ObjectStore for DirectoryStore {
 
     async fn upload_part(&self, upload: &Upload, number: u32, body: Body) -> Result<ETag> {
         multipart::check_number(number)?;
-        let wanted = self.checksum_of(upload).await?.map(|checksum| checksum.algorithm);
+        let wanted = self.checksum_of(upload)?.map(|checksum| checksum.algorithm);
         let received = receive_file(&self.inner, body, wanted).await?;
         let upload = upload.clone();
         self.write(move |change, bucket| {
@@ -217,7 +222,7 @@ impl ObjectStore for DirectoryStore {
         range: Range<u64>,
     ) -> Result<ETag> {
         multipart::check_number(number)?;
-        let checksum = self.checksum_of(upload).await?.map(|checksum| checksum.algorithm);
+        let checksum = self.checksum_of(upload)?.map(|checksum| checksum.algorithm);
         let target = Target { bucket: self.name.clone(), upload: upload.clone(), number, checksum };
         copy_part(&self.inner, target, source, range).await
     }

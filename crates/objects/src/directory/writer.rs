@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::change::Change;
+use super::checkpoints::Checkpoints;
 use super::failure::{closed, io_failure};
 use super::files::{FileId, Files, NewFile};
 use super::index;
@@ -45,7 +46,8 @@ impl Writer {
         let connection = index::open_writer(path)?;
         collect_orphans(&connection, &files)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let index = Index { connection, files, reserve };
+        let checkpoints = Checkpoints::start(path)?;
+        let index = Index { connection, files, reserve, checkpoints };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || index.run(queue))
@@ -104,10 +106,11 @@ struct Index {
     connection: Connection,
     files: Arc<Files>,
     reserve: Arc<Reserve>,
+    checkpoints: Checkpoints,
 }
 
 impl Index {
-    fn run(&self, mut queue: mpsc::Receiver<Job>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(first) = queue.blocking_recv() {
             let mut batch = vec![first];
             while batch.len() < BATCH
@@ -116,6 +119,7 @@ impl Index {
                 batch.push(job);
             }
             self.commit_all(batch);
+            self.checkpoints.committed(&self.connection);
         }
     }
 
