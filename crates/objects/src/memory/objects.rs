@@ -1,7 +1,7 @@
 //! An object in memory: the pieces as they arrived, never joined.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -16,7 +16,8 @@ use crate::{Body, ByteStream, ETag, ListedObject, ObjectInfo, ObjectKey, ObjectM
 pub(super) struct Content {
     pieces: Arc<[Bytes]>,
     pub(super) length: u64,
-    pub(super) md5: [u8; 16],
+    /// Computed when it is first wanted: what is joined from parts has another tag.
+    md5: Arc<OnceLock<[u8; 16]>>,
 }
 
 #[derive(Clone)]
@@ -27,15 +28,23 @@ pub(super) struct StoredObject {
 
 impl Content {
     pub(super) async fn receive(body: Body) -> Result<Self> {
-        let pieces: Vec<Bytes> = body.into_stream().try_collect().await?;
-        Ok(Self::of(pieces))
+        let content = Self::of(body.into_stream().try_collect().await?);
+        // Now, while no lock is held.
+        content.md5();
+        Ok(content)
     }
 
     pub(super) fn of(pieces: Vec<Bytes>) -> Self {
-        let mut digest = Md5::new();
-        pieces.iter().for_each(|piece| digest.update(piece));
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into(), length, md5: digest.finalize().into() }
+        Self { pieces: pieces.into(), length, md5: Arc::default() }
+    }
+
+    pub(super) fn md5(&self) -> [u8; 16] {
+        *self.md5.get_or_init(|| {
+            let mut digest = Md5::new();
+            self.pieces.iter().for_each(|piece| digest.update(piece));
+            digest.finalize().into()
+        })
     }
 
     pub(super) fn joined<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
@@ -43,7 +52,7 @@ impl Content {
     }
 
     pub(super) fn etag(&self) -> ETag {
-        ETag(HEXLOWER.encode(&self.md5))
+        ETag(HEXLOWER.encode(&self.md5()))
     }
 
     /// The pieces of a range that lies inside.

@@ -81,6 +81,6 @@ impl PendingUpload {
 /// MD5 of the parts' MD5s, a dash, and their number: what S3 answers, and what clients recompute.
 fn multipart_etag(contents: &[&Content]) -> ETag {
     let mut digest = Md5::new();
-    contents.iter().for_each(|content| digest.update(content.md5));
+    contents.iter().for_each(|content| digest.update(content.md5()));
     ETag(format!("{}-{}", HEXLOWER.encode(&digest.finalize()), contents.len()))
 }
