@@ -60,10 +60,7 @@ impl Control {
                 .step_by(PIECE)
                 .map(|start| Ok(noise.slice(..PIECE.min(bytes - start).min(noise.len()))))
                 .collect();
-            let body = Body::Stream {
-                length: bytes as u64,
-                stream: Box::pin(futures::stream::iter(pieces)),
-            };
+            let body = Body::Stream { length: bytes as u64, stream: Box::pin(futures::stream::iter(pieces)) };
             let request =
                 PutRequest { key, metadata: ObjectMetadata::default(), conditions: WriteConditions::None };
             self.store.put(request, body).await?;

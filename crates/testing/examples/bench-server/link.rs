@@ -74,7 +74,8 @@ impl Link {
             let length = piece.as_ref().map_or(0, Bytes::len) as u64;
             total += length;
             counter(&link).fetch_add(length, Ordering::Relaxed);
-            let due = if rate == 0 { start } else { start + Duration::from_secs_f64(total as f64 / rate as f64) };
+            let due =
+                if rate == 0 { start } else { start + Duration::from_secs_f64(total as f64 / rate as f64) };
             async move {
                 // Timers count milliseconds: what is due sooner is caught up with the next piece.
                 if due > Instant::now() + Duration::from_millis(1) {
