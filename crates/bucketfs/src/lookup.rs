@@ -361,6 +361,11 @@ impl Core {
             let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
             return Ok(node.adopt_object(&stored, &version(&info), fetched.asked));
         }
+        self.ask_object(node, path).await
+    }
+
+    /// Brings an object's node up to date, whatever was heard of it before.
+    pub(crate) async fn ask_object(&self, node: &Node, path: &[u8]) -> Result<bool> {
         let asked = self.clock.monotonic();
         let Some(info) = self.head(&self.names.object(path)?).await? else {
             let state = node.state();
@@ -435,7 +440,7 @@ impl Node {
             return false;
         }
         let mut state = self.state();
-        if state.file.dirty() || state.changed_here > asked {
+        if state.file.dirty() || state.changed_here > asked || state.checked > Some(asked) {
             return true;
         }
         let replaced = state.file.version.as_ref().is_some_and(|old| old.etag != version.etag);

@@ -150,7 +150,12 @@ impl Core {
         }
         node.state().file.reader = None;
         self.distrust(node);
-        let alive = self.revalidate(node).await?;
+        let Some(path) = self.table.path(node.inode) else { return Err(Errno::ESTALE) };
+        // Listings have told of the version that is gone.
+        let alive = self.ask_object(node, &path).await?;
+        if !alive {
+            self.table.detach(node.inode);
+        }
         let current = node.state().file.version.clone();
         let same = current.is_some_and(|current| current.etag == base.reader.version.etag);
         if alive && same { Ok(()) } else { Err(Errno::ESTALE) }

@@ -92,7 +92,11 @@ impl Walks {
             Some(_) => steps.steps += 1,
             None => steps.steps = 0,
         }
-        let known = steps.walk.as_ref().is_some_and(|walk| below(path, &walk.root) && !walk.state().ended);
+        let goes_there = |walk: &Arc<Walk>| {
+            let state = walk.state();
+            below(path, &walk.root) && (!state.ended || state.done.contains_key(path))
+        };
+        let known = steps.walk.as_ref().is_some_and(goes_there);
         root.filter(|_| steps.steps >= SURE && !known)
     }
 

@@ -146,7 +146,8 @@ fn files_read_in_their_order_are_fetched_before_they_are_asked_for_and_once() {
     assert_eq!(first[7], b"content 07");
     let ahead = world.store.take_actions();
     assert!(ahead.len() > 12 && ahead.iter().all(|action| *action == Get), "{ahead:?}");
-    assert_eq!(names[10..].iter().map(read).next_back().unwrap(), b"content 99");
+    let rest: Vec<_> = names[10..].iter().map(read).collect();
+    assert_eq!(rest[89], b"content 99");
     assert_eq!(ahead.len() + world.store.take_actions().len(), 100);
 }
 
@@ -166,7 +167,9 @@ fn a_file_replaced_after_it_was_fetched_ahead_is_read_whole_within_the_age() {
     let (mount, names) = hundred(&world);
     let read = |name: &String| fs::read(mount.path("many").join(name)).unwrap();
     world.put("many/f06", "something longer than before");
-    names[..6].iter().for_each(|name| drop(read(name)));
+    for name in &names[..6] {
+        read(name);
+    }
     assert_eq!(read(&names[6]), b"something longer than before");
     assert_eq!(read(&names[7]), b"content 07");
 }
