@@ -238,9 +238,10 @@ impl Core {
     }
 
     /// Attributes, asked for again when they are too old.
-    pub(crate) async fn attributes(&self, inode: Inode) -> Result<AttributesReply> {
+    pub(crate) async fn attributes(self: &Arc<Self>, inode: Inode) -> Result<AttributesReply> {
         let node = self.node(inode)?;
         let open = node.state().opens > 0;
+        self.renew(&node);
         match self.revalidate(&node).await? {
             true => Ok(self.attributes_reply(&node)),
             // Replaced or deleted by others while open: its holder goes on with what it has.

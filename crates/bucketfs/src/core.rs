@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,16 +12,19 @@ use tokio::runtime::Handle;
 use tokio::sync::{RwLock, Semaphore};
 
 use crate::BucketFsSettings;
+use crate::ahead::Followers;
 use crate::attributes::attributes;
 use crate::clock::Clock;
 use crate::directories::DirectoryHandle;
 use crate::errno::Result;
+use crate::habits::Habits;
 use crate::inodes::InodeTable;
 use crate::listing::ListingBudget;
 use crate::metadata::Defaults;
 use crate::names::Names;
 use crate::node::Node;
 use crate::read::ReadBudget;
+use crate::walk::Walks;
 use crate::write::{Buffers, UploadJournal};
 
 /// Unit of the memory budget's permits.
@@ -54,6 +57,14 @@ pub(crate) struct Core {
     pub(crate) read_budget: ReadBudget,
     /// Memory for listings.
     pub(crate) listings: ListingBudget,
+    /// Who makes and removes names.
+    pub(crate) habits: Habits,
+    /// Who reads the files of directories in order.
+    pub(crate) followers: Followers,
+    /// Who walks through trees.
+    pub(crate) walks: Walks,
+    /// The store does not know conditions of writes.
+    pub(crate) unconditional: AtomicBool,
     /// Open directories.
     pub(crate) directories: Mutex<HashMap<u64, Arc<DirectoryHandle>>>,
     /// Runs what goes on in the background.
@@ -97,6 +108,10 @@ impl Core {
             upload_memory: Arc::new(Semaphore::new(memory_units(half) as usize)),
             read_budget: ReadBudget::new(half),
             listings: ListingBudget::default(),
+            habits: Habits::default(),
+            followers: Followers::default(),
+            walks: Walks::default(),
+            unconditional: AtomicBool::new(false),
             directories: Mutex::default(),
             runtime: Handle::current(),
             handles: AtomicU64::new(1),
@@ -143,7 +158,9 @@ impl Core {
         if !node.is_directory() && state.file.dirty() {
             return self.settings.metadata_age;
         }
-        let left = |checked| self.settings.metadata_age.saturating_sub(self.clock.monotonic() - checked);
+        // The kernel asks again for directories while the answer is still known, and it is renewed before it is needed.
+        let age = self.settings.metadata_age / if node.is_directory() { 2 } else { 1 };
+        let left = |checked| age.saturating_sub(self.clock.monotonic().saturating_sub(checked));
         state.checked.map_or(Duration::ZERO, left)
     }
 

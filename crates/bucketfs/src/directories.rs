@@ -56,7 +56,7 @@ impl Core {
     }
 
     pub(crate) async fn read_directory(
-        &self,
+        self: &Arc<Self>,
         inode: Inode,
         handle: FileHandle,
         offset: u64,
@@ -86,7 +86,7 @@ impl Core {
     }
 
     async fn snapshot(
-        &self,
+        self: &Arc<Self>,
         node: &Arc<Node>,
         handle: &DirectoryHandle,
         offset: u64,
@@ -97,7 +97,7 @@ impl Core {
             return Ok(snapshot);
         }
         let listing = match self.table.path(node.inode) {
-            Some(path) => self.list(node, &path).await?,
+            Some(path) => self.list_along(node, &path).await?,
             None => Arc::default(),
         };
         let snapshot = Arc::new(Snapshot::from(&*listing));

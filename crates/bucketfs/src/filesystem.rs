@@ -30,7 +30,7 @@ impl FileSystem for BucketFs {
         }
     }
 
-    async fn lookup(&self, _: Caller, parent: Inode, name: &[u8]) -> Result<Entry> {
+    async fn lookup(&self, caller: Caller, parent: Inode, name: &[u8]) -> Result<Entry> {
         if name.len() > MAX_NAME_BYTES {
             return Err(Errno::ENAMETOOLONG);
         }
@@ -38,7 +38,7 @@ impl FileSystem for BucketFs {
         if names::check(name).is_err() {
             return Err(Errno::ENOENT);
         }
-        match self.core.look_up(&directory, name).await? {
+        match self.core.look_up(caller.pid, &directory, name).await? {
             Some(node) => Ok(self.core.entry(&node)),
             None => Ok(absent()),
         }
@@ -95,9 +95,9 @@ impl FileSystem for BucketFs {
         self.core.make_directory(caller, parent, name, permissions).await
     }
 
-    async fn unlink(&self, _: Caller, parent: Inode, name: &[u8]) -> Result<()> {
+    async fn unlink(&self, caller: Caller, parent: Inode, name: &[u8]) -> Result<()> {
         let _gate = self.core.gate.read().await;
-        self.core.unlink(parent, name).await
+        self.core.unlink(caller, parent, name).await
     }
 
     async fn remove_directory(&self, _: Caller, parent: Inode, name: &[u8]) -> Result<()> {
@@ -107,21 +107,21 @@ impl FileSystem for BucketFs {
 
     async fn rename(
         &self,
-        _: Caller,
+        caller: Caller,
         from: (Inode, &[u8]),
         to: (Inode, &[u8]),
         flags: RenameFlags,
     ) -> Result<()> {
         if self.core.renames_directory(from).await? {
             let _gate = self.core.gate.write().await;
-            return self.core.rename(from, to, flags).await;
+            return self.core.rename(caller, from, to, flags).await;
         }
         let _gate = self.core.gate.read().await;
-        self.core.rename(from, to, flags).await
+        self.core.rename(caller, from, to, flags).await
     }
 
-    async fn open(&self, _: Caller, inode: Inode, flags: OpenFlags) -> Result<Opened> {
-        self.core.open(inode, flags).await
+    async fn open(&self, caller: Caller, inode: Inode, flags: OpenFlags) -> Result<Opened> {
+        self.core.open(caller, inode, flags).await
     }
 
     async fn create(

@@ -4,6 +4,7 @@
 //! caches. Pure logic over [`sandkeep_objects::ObjectStore`]: knows no network, no kernel, no sandbox. What programs
 //! can rely on is written down in `docs/semantics.md`.
 
+mod ahead;
 mod attributes;
 mod bucket;
 mod change;
@@ -15,6 +16,7 @@ mod directories;
 mod errno;
 mod error;
 mod filesystem;
+mod habits;
 mod inodes;
 mod listing;
 mod lookup;
@@ -28,6 +30,7 @@ mod read;
 mod remote;
 mod rename;
 mod settings;
+mod walk;
 mod write;
 mod xattrs;
 

@@ -3,6 +3,7 @@
 //! A directory hides an object of the same name; the object stays where it is.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sandkeep_objects::{ListedObject, ObjectInfo};
@@ -10,10 +11,10 @@ use sandkeep_vfs::{Errno, Inode};
 
 use crate::core::Core;
 use crate::errno::Result;
-use crate::listing::{Child, ObjectChild};
+use crate::listing::{Child, ObjectChild, Unlike};
 use crate::metadata::Stored;
 use crate::names::join;
-use crate::node::{Node, Version};
+use crate::node::{Node, Vacancy, Version};
 
 /// Absent names that are remembered in a directory, for as many threads that make files in it.
 const MAX_VACANT: usize = 256;
@@ -41,6 +42,10 @@ impl Core {
         {
             return Ok(Some(node));
         }
+        if let Some((fetched, info)) = self.fetched_ahead(parent, name).await {
+            let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
+            return self.place_object(parent.inode, name, stored, version(&info), fetched.asked).map(Some);
+        }
         let listing = self.fresh_listing(parent);
         match listing.as_ref().and_then(|listing| listing.children.get(name).zip(Some(listing.fetched))) {
             Some((child, fetched)) => self.listed_child(parent.inode, name, child, fetched).await,
@@ -59,28 +64,114 @@ impl Core {
     /// The node at a name that is to be made or replaced. The kernel looks such a name up the moment before, and is
     /// not made to wait twice.
     pub(crate) async fn occupant(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
-        let asked = parent.state().directory.vacant.remove(name);
-        let now = self.clock.monotonic();
-        let vacant = asked.is_some_and(|asked| now.saturating_sub(asked) < self.settings.metadata_age);
+        let vacancy = self.vacancy(parent, name);
         match self.table.child(parent.inode, name) {
-            None if vacant => Ok(None),
+            None if vacancy.is_some() => Ok(None),
+            _ => self.child(parent, name).await,
+        }
+    }
+
+    /// Whether the kernel was told not long ago that a name is absent; said once.
+    pub(crate) fn vacancy(&self, parent: &Node, name: &[u8]) -> Option<Vacancy> {
+        let vacancy = parent.state().directory.vacant.remove(name)?;
+        let age = self.clock.monotonic().saturating_sub(vacancy.asked);
+        (age < self.settings.metadata_age).then_some(vacancy)
+    }
+
+    /// The node at a name that is to be removed or moved. The kernel has looked it up, not longer ago than it was told.
+    pub(crate) async fn victim(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
+        match self.table.child(parent.inode, name) {
+            Some(node) if node.state().checked.is_some() => Ok(Some(node)),
             _ => self.child(parent, name).await,
         }
     }
 
     /// Looks a name up for the kernel.
-    pub(crate) async fn look_up(&self, parent: &Node, name: &[u8]) -> Result<Option<Arc<Node>>> {
-        let found = self.child(parent, name).await?;
+    pub(crate) async fn look_up(
+        self: &Arc<Self>,
+        thread: u32,
+        parent: &Arc<Node>,
+        name: &[u8],
+    ) -> Result<Option<Arc<Node>>> {
         let now = self.clock.monotonic();
+        let busy = self.habits.looks(thread, parent.inode, name, now);
+        if busy {
+            self.keep_listed(parent);
+        }
+        if let Some(node) = self.listed_node(parent, name) {
+            self.renew(&node);
+            self.habits.found(thread, parent.inode, name);
+            return Ok(Some(node));
+        }
+        let presumed = if busy { self.presumed_vacant(parent, name) } else { None };
+        let found = match presumed {
+            Some(_) => None,
+            None => self.child(parent, name).await?,
+        };
+        if let Some(node) = &found {
+            self.renew(node);
+            self.habits.found(thread, parent.inode, name);
+        }
         let vacant = &mut parent.state().directory.vacant;
         if vacant.len() >= MAX_VACANT {
             vacant.clear();
         }
         match found {
             Some(_) => vacant.remove(name),
-            None => vacant.insert(name.to_vec(), now),
+            None => vacant.insert(name.to_vec(), presumed.unwrap_or(Vacancy { asked: now, proven: true })),
         };
         Ok(found)
+    }
+
+    /// A known node that a young listing has too, the same version of it. What else there is to know is asked for when
+    /// somebody wants to know it: its attributes are handed out with their age.
+    fn listed_node(&self, parent: &Node, name: &[u8]) -> Option<Arc<Node>> {
+        let listing = self.fresh_listing(parent)?;
+        let node = self.table.child(parent.inode, name)?;
+        let same = match listing.children.get(name)? {
+            Child::Directory => node.is_directory(),
+            Child::Local(kind) => node.kind == *kind,
+            Child::Object(object) => {
+                let state = node.state();
+                state.file.version.as_ref().is_some_and(|version| version.etag == object.version.etag)
+            }
+        };
+        same.then_some(node)
+    }
+
+    /// Absence of a name that a young listing does not have, for those who are busy making names. Only where the store
+    /// knows conditions, which find out whether it holds.
+    fn presumed_vacant(&self, parent: &Node, name: &[u8]) -> Option<Vacancy> {
+        let listing = self.fresh_listing(parent)?;
+        let known = listing.children.contains_key(name) || self.table.child(parent.inode, name).is_some();
+        let conditional = !self.unconditional.load(Ordering::Relaxed);
+        (!known && conditional).then_some(Vacancy { asked: listing.fetched, proven: false })
+    }
+
+    /// Asks for a directory again in the background before what is known of it is too old.
+    pub(crate) fn renew(self: &Arc<Self>, node: &Arc<Node>) {
+        let age = self.settings.metadata_age;
+        let now = self.clock.monotonic();
+        if !node.is_directory()
+            || node.inode == Inode::ROOT
+            || !node.current(now, age)
+            || node.current(now, age / 2)
+        {
+            return;
+        }
+        if std::mem::replace(&mut node.state().directory.renewing, true) {
+            return;
+        }
+        let (core, node) = (Arc::clone(self), Arc::clone(node));
+        self.runtime.spawn(async move {
+            if let Some(path) = core.table.path(node.inode) {
+                // Whoever needs it asks again, and learns why it failed.
+                if let Ok(false) = core.revalidate_directory(&node, &path).await {
+                    core.distrust(&node);
+                }
+            }
+            node.state().directory.renewing = false;
+        });
     }
 
     /// The node of a listed name.
@@ -113,16 +204,19 @@ impl Core {
         object: &ObjectChild,
         fetched: Duration,
     ) -> Result<Option<Arc<Node>>> {
-        if let Some(known) = object.known.get() {
-            let (stored, version) = (known.stored.clone(), object.version.clone());
-            return self.place_object(parent, name, stored, version, fetched).map(Some);
+        let directory = self.table.path(parent).ok_or(Errno::ENOENT)?;
+        match self.learn(&directory, name, object).await {
+            Ok(known) => {
+                let asked = known.asked.max(fetched);
+                self.place_object(parent, name, known.stored, object.version.clone(), asked).map(Some)
+            }
+            Err(Unlike::Other(info, asked)) => {
+                let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
+                self.place_object(parent, name, stored, version(&info), asked).map(Some)
+            }
+            Err(Unlike::Absent) => Ok(None),
+            Err(Unlike::Failed(errno)) => Err(errno),
         }
-        let key = self.names.object(&self.child_path(parent, name)?)?;
-        let asked = self.clock.monotonic();
-        let Some(info) = self.head(&key).await? else { return Ok(None) };
-        let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
-        self.note_known(object, &info, &stored);
-        self.place_object(parent, name, stored, version(&info), asked).map(Some)
     }
 
     /// Asks the bucket what is at a name.
@@ -260,6 +354,18 @@ impl Core {
         if let Some(alive) = self.revalidate_from_listing(node) {
             return Ok(alive);
         }
+        if let Some((parent, name)) = self.table.place(node.inode)
+            && let Some(parent) = self.table.get(parent)
+            && let Some((fetched, info)) = self.fetched_ahead(&parent, &name).await
+        {
+            let stored = Stored::decode(info.metadata.clone(), info.last_modified, false, &self.defaults);
+            return Ok(node.adopt_object(&stored, &version(&info), fetched.asked));
+        }
+        self.ask_object(node, path).await
+    }
+
+    /// Brings an object's node up to date, whatever was heard of it before.
+    pub(crate) async fn ask_object(&self, node: &Node, path: &[u8]) -> Result<bool> {
         let asked = self.clock.monotonic();
         let Some(info) = self.head(&self.names.object(path)?).await? else {
             let state = node.state();
@@ -278,7 +384,8 @@ impl Core {
             None | Some(Child::Local(_)) => None,
             Some(Child::Object(object)) => {
                 let known = object.known.get()?;
-                Some(node.adopt_object(&known.stored, &object.version, listing.fetched))
+                let asked = known.asked.max(listing.fetched);
+                Some(node.adopt_object(&known.stored, &object.version, asked))
             }
         }
     }
@@ -286,6 +393,11 @@ impl Core {
     async fn revalidate_directory(&self, node: &Node, path: &[u8]) -> Result<bool> {
         let asked = self.clock.monotonic();
         let has_marker = node.state().directory.marker;
+        if !has_marker && let Some(seen) = self.seen_without_marker(path) {
+            let (stored, marker) = self.directory_stored(None);
+            node.adopt_directory(stored, marker, seen);
+            return Ok(true);
+        }
         let marker = match self.names.marker(path)? {
             Some(key) if has_marker => self.head(&key).await?,
             _ => None,
@@ -323,12 +435,12 @@ pub(crate) fn version(info: &ObjectInfo) -> Version {
 impl Node {
     /// Takes an answer of the bucket in. False if it is about another file: of another type, or another version while
     /// this one is open, which must not change under its readers.
-    fn adopt_object(&self, stored: &Stored, version: &Version, asked: Duration) -> bool {
+    pub(crate) fn adopt_object(&self, stored: &Stored, version: &Version, asked: Duration) -> bool {
         if stored.kind != self.kind {
             return false;
         }
         let mut state = self.state();
-        if state.file.dirty() || state.changed_here > asked {
+        if state.file.dirty() || state.changed_here > asked || state.checked > Some(asked) {
             return true;
         }
         let replaced = state.file.version.as_ref().is_some_and(|old| old.etag != version.etag);

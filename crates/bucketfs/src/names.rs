@@ -87,7 +87,8 @@ pub(crate) fn classify<'a>(below: &[u8], listed: &'a [u8]) -> Listed<'a> {
     }
 }
 
-fn is_name(name: &[u8]) -> bool {
+/// Whether a path may have this name in it.
+pub(crate) fn is_name(name: &[u8]) -> bool {
     let special = matches!(name, b"" | b"." | b"..");
     !special && name.len() <= MAX_NAME_BYTES && !name.iter().any(|&byte| byte == b'/' || byte == 0)
 }

@@ -39,6 +39,7 @@ impl Core {
             state.changed_by_us(now);
         }
         self.note_child(parent, name, Some(Child::Directory));
+        self.habits.made(caller.pid, parent, name);
         Ok(self.entry(&node))
     }
 
@@ -60,6 +61,7 @@ impl Core {
         let content = Bytes::copy_from_slice(target);
         let node = self.make_object(parent, name, &path, stored, content).await?;
         node.state().file.target = Some(target.into());
+        self.habits.made(caller.pid, parent, name);
         Ok(self.entry(&node))
     }
 
@@ -80,14 +82,15 @@ impl Core {
         let (directory, path) = self.vacant(parent, name).await?;
         let stored = self.new_stored(caller, &directory, name, kind, mode);
         let node = self.make_object(parent, name, &path, stored, Bytes::new()).await?;
+        self.habits.made(caller.pid, parent, name);
         Ok(self.entry(&node))
     }
 
     /// Removes a file's name. Whoever has the file open keeps its content.
-    pub(crate) async fn unlink(self: &Arc<Self>, parent: Inode, name: &[u8]) -> Result<()> {
+    pub(crate) async fn unlink(self: &Arc<Self>, caller: Caller, parent: Inode, name: &[u8]) -> Result<()> {
         self.expect_writable()?;
         let (directory, path) = self.directory(parent)?;
-        let node = self.child(&directory, name).await?.ok_or(Errno::ENOENT)?;
+        let node = self.victim(&directory, name).await?.ok_or(Errno::ENOENT)?;
         if node.is_directory() {
             return Err(Errno::EISDIR);
         }
@@ -100,6 +103,7 @@ impl Core {
         }
         self.remove_node(&node);
         self.note_child(parent, name, None);
+        self.habits.removed(caller.pid, self.clock.monotonic());
         Ok(())
     }
 
@@ -107,7 +111,7 @@ impl Core {
     pub(crate) async fn remove_directory(&self, parent: Inode, name: &[u8]) -> Result<()> {
         self.expect_writable()?;
         let (directory, path) = self.directory(parent)?;
-        let node = self.child(&directory, name).await?.ok_or(Errno::ENOENT)?;
+        let node = self.victim(&directory, name).await?.ok_or(Errno::ENOENT)?;
         node.expect_directory()?;
         let removed = names::join(&path, name);
         self.expect_empty(&node, &removed).await?;

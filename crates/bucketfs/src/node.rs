@@ -8,8 +8,9 @@ use sandkeep_objects::ETag;
 use sandkeep_vfs::{Errno, FileKind, Inode, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::ahead::Following;
 use crate::errno::Result;
-use crate::listing::Listing;
+use crate::listing::{Child, Listing};
 use crate::metadata::Stored;
 use crate::read::Reader;
 use crate::write::{Draft, Streaming};
@@ -69,8 +70,34 @@ pub(crate) struct DirectoryState {
     pub(crate) fetching: u32,
     /// Names removed here while a listing was on its way.
     pub(crate) removed: HashSet<Vec<u8>>,
-    /// Names that the kernel was told are absent, with when.
-    pub(crate) vacant: HashMap<Vec<u8>, Duration>,
+    /// Names made here while a listing was on its way.
+    pub(crate) made: HashMap<Vec<u8>, Child>,
+    /// Names that the kernel was told are absent.
+    pub(crate) vacant: HashMap<Vec<u8>, Vacancy>,
+    /// It is being asked for in the background.
+    pub(crate) renewing: bool,
+    /// Its files, while somebody reads them in order.
+    pub(crate) following: Option<Box<Following>>,
+}
+
+/// A name that is not there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vacancy {
+    /// When the bucket was asked.
+    pub(crate) asked: Duration,
+    /// Asked for this very name since it was looked up; else a listing told that was young enough.
+    pub(crate) proven: bool,
+}
+
+/// A file made where none was known: what to do if the bucket has one after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Collision {
+    /// O_TRUNC: ours replaces it.
+    Replace,
+    /// What was written goes over it.
+    Overlay,
+    /// O_APPEND: what was written goes behind it.
+    Append,
 }
 
 /// An upload that failed.
@@ -99,6 +126,8 @@ pub(crate) struct FileState {
     pub(crate) removed: bool,
     /// Created with O_EXCL and not yet uploaded.
     pub(crate) exclusive: bool,
+    /// Created without the bucket having been asked, and not yet uploaded.
+    pub(crate) presumed: Option<Collision>,
     /// Why what was written is not in the bucket.
     pub(crate) failure: Option<Failure>,
     /// Reads the current version.

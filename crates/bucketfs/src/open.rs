@@ -12,7 +12,7 @@ use crate::errno::Result;
 use crate::listing::Child;
 use crate::metadata::Stored;
 use crate::names;
-use crate::node::{Failure, Node, Version};
+use crate::node::{Collision, Failure, Node, Version};
 use crate::write::Draft;
 
 /// Set-group-id bit of a directory: what is made in it has its group, see inode(7).
@@ -61,8 +61,13 @@ impl Core {
         let (directory, path) = self.directory(parent)?;
         // Keys have a limit of their own, best met before anything is written.
         self.names.object(&names::join(&path, name))?;
-        if let Some(node) = self.occupant(&directory, name).await? {
-            return self.open_existing(&node, flags).await;
+        let vacancy = self.vacancy(&directory, name);
+        let there = match self.table.child(parent, name) {
+            None if vacancy.is_some() => None,
+            _ => self.child(&directory, name).await?,
+        };
+        if let Some(node) = there {
+            return self.open_existing(caller, &node, flags).await;
         }
         let stored = self.new_stored(caller, &directory, name, FileKind::File, permissions);
         let now = self.clock.monotonic();
@@ -71,23 +76,35 @@ impl Core {
         {
             let mut state = node.state();
             state.file.exclusive = flags.exclusive();
+            state.file.presumed = vacancy.filter(|vacancy| !vacancy.proven).map(|_| collision(flags));
             state.changed_by_us(now);
         }
         self.note_child(parent, name, Some(Child::Local(FileKind::File)));
+        self.habits.made(caller.pid, parent, name);
         let opened = self.opened(&node, flags)?;
         Ok((self.entry(&node), opened))
     }
 
-    async fn open_existing(self: &Arc<Self>, node: &Arc<Node>, flags: OpenFlags) -> Result<(Entry, Opened)> {
+    async fn open_existing(
+        self: &Arc<Self>,
+        caller: Caller,
+        node: &Arc<Node>,
+        flags: OpenFlags,
+    ) -> Result<(Entry, Opened)> {
         if flags.exclusive() {
             return Err(Errno::EEXIST);
         }
-        let opened = self.open(node.inode, flags).await?;
+        let opened = self.open(caller, node.inode, flags).await?;
         Ok((self.entry(node), opened))
     }
 
     /// Opens a file.
-    pub(crate) async fn open(self: &Arc<Self>, inode: Inode, flags: OpenFlags) -> Result<Opened> {
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        caller: Caller,
+        inode: Inode,
+        flags: OpenFlags,
+    ) -> Result<Opened> {
         let node = self.node(inode)?;
         if node.is_directory() {
             return Err(Errno::EISDIR);
@@ -100,6 +117,8 @@ impl Core {
             return Err(Errno::ESTALE);
         }
         if !flags.write() {
+            self.read_along(caller.pid, &node);
+            self.take_fetched(&node).await;
             self.prove(&node).await?;
         }
         let opened = self.opened(&node, flags)?;
@@ -131,7 +150,12 @@ impl Core {
         }
         node.state().file.reader = None;
         self.distrust(node);
-        let alive = self.revalidate(node).await?;
+        let Some(path) = self.table.path(node.inode) else { return Err(Errno::ESTALE) };
+        // Listings have told of the version that is gone.
+        let alive = self.ask_object(node, &path).await?;
+        if !alive {
+            self.table.detach(node.inode);
+        }
         let current = node.state().file.version.clone();
         let same = current.is_some_and(|current| current.etag == base.reader.version.etag);
         if alive && same { Ok(()) } else { Err(Errno::ESTALE) }
@@ -330,5 +354,14 @@ impl Core {
             self.table.detach(node.inode);
             self.note_child(parent, &name, None);
         }
+    }
+}
+
+/// What happens to a file that turns out to be there already.
+fn collision(flags: OpenFlags) -> Collision {
+    match (flags.truncate(), flags.append()) {
+        (true, _) => Collision::Replace,
+        (false, true) => Collision::Append,
+        (false, false) => Collision::Overlay,
     }
 }

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sandkeep_objects::{
     ListRequest, ListedObject, MetadataDirective, ObjectKey, PutResponse, WriteConditions,
 };
-use sandkeep_vfs::{Errno, Inode, RenameFlags};
+use sandkeep_vfs::{Caller, Errno, Inode, RenameFlags};
 
 use crate::core::Core;
 use crate::errno::{Result, failed, unsupported};
@@ -41,11 +41,12 @@ impl Core {
     /// Whether a rename may move many keys, and must be alone.
     pub(crate) async fn renames_directory(&self, from: (Inode, &[u8])) -> Result<bool> {
         let (directory, _) = self.directory(from.0)?;
-        Ok(self.child(&directory, from.1).await?.is_some_and(|node| node.is_directory()))
+        Ok(self.victim(&directory, from.1).await?.is_some_and(|node| node.is_directory()))
     }
 
     pub(crate) async fn rename(
         self: &Arc<Self>,
+        caller: Caller,
         from: (Inode, &[u8]),
         to: (Inode, &[u8]),
         flags: RenameFlags,
@@ -56,16 +57,22 @@ impl Core {
             return Err(Errno::EINVAL);
         }
         let (from, to) = (self.place_of(from)?, self.place_of(to)?);
-        let source = self.child(&from.directory, from.name).await?.ok_or(Errno::ENOENT)?;
-        let target = self.occupant(&to.directory, to.name).await?;
+        let source = self.victim(&from.directory, from.name).await?.ok_or(Errno::ENOENT)?;
+        let target = match source.is_directory() {
+            // A directory that came since must not be merged with the one that is moved.
+            true => self.child(&to.directory, to.name).await?,
+            false => self.occupant(&to.directory, to.name).await?,
+        };
         if target.as_ref().is_some_and(|target| target.inode == source.inode) {
             return Ok(());
         }
         let target = target.map(|target| replaceable(&source, target, flags)).transpose()?;
         match source.is_directory() {
-            true => self.rename_directory(&from, &to, &source, target.as_ref()).await,
-            false => self.rename_file(&from, &to, &source, target.as_ref(), flags).await,
+            true => self.rename_directory(&from, &to, &source, target.as_ref()).await?,
+            false => self.rename_file(&from, &to, &source, target.as_ref(), flags).await?,
         }
+        self.habits.made(caller.pid, to.directory.inode, to.name);
+        Ok(())
     }
 
     fn place_of<'a>(&self, (inode, name): (Inode, &'a [u8])) -> Result<Place<'a>> {
@@ -187,6 +194,7 @@ impl Core {
         if let Some(target) = target {
             self.expect_empty(target, &to.full_path()).await?;
         }
+        self.walks.end();
         let moves = self.moves(&old, &new).await?;
         self.keep_directory(&from.directory, &from.path, from.name).await?;
         let copies = self.copy_all(&moves).await?;

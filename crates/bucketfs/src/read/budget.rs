@@ -37,6 +37,11 @@ impl ReadBudget {
         }
     }
 
+    /// Takes memory that nobody uses.
+    pub(crate) fn spare(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_many_owned(memory_units(bytes)).ok()
+    }
+
     fn move_to_back(&self, reader: &Arc<Reader>) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.retain(|other| other.strong_count() > 0 && other.as_ptr() != Arc::as_ptr(reader));

@@ -1,11 +1,11 @@
 //! A range of an object on its way: its first bytes can be used before the last have come.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use sandkeep_objects::ByteStream;
+use sandkeep_objects::{ByteStream, GetResponse, ObjectInfo};
 use sandkeep_vfs::Errno;
 use tokio::sync::Notify;
 
@@ -17,6 +17,8 @@ pub(crate) struct Piece {
     /// Which bytes.
     pub(crate) range: Range<u64>,
     progress: Mutex<Progress>,
+    /// What the answer tells of the whole object.
+    info: OnceLock<ObjectInfo>,
     news: Notify,
 }
 
@@ -31,13 +33,16 @@ impl Piece {
     /// Nothing of it has come.
     pub(crate) fn new(range: Range<u64>) -> Arc<Self> {
         let progress = Progress { chunks: Vec::new(), filled: range.start, failed: false };
-        Arc::new(Self { range, progress: Mutex::new(progress), news: Notify::new() })
+        Arc::new(Self { range, progress: Mutex::new(progress), info: OnceLock::new(), news: Notify::new() })
     }
 
     /// Takes in what comes; whoever waits is woken also if this is dropped half-way.
-    pub(crate) async fn fill(self: Arc<Self>, body: impl Future<Output = Result<ByteStream>>) {
+    pub(crate) async fn fill(self: Arc<Self>, response: impl Future<Output = Result<GetResponse>>) {
         let guard = FailUnlessFull(self);
-        let Ok(mut body) = body.await else { return };
+        let Ok(response) = response.await else { return };
+        // Asked only once.
+        let _ = guard.0.info.set(response.info);
+        let mut body = response.body;
         while let Some(Ok(chunk)) = body.next().await {
             guard.0.append(chunk);
         }
@@ -58,6 +63,11 @@ impl Piece {
             }
             news.await;
         }
+    }
+
+    /// What is told of the object with the first bytes.
+    pub(crate) fn info(&self) -> Option<&ObjectInfo> {
+        self.info.get()
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

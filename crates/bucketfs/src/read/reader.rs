@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use sandkeep_objects::{ByteRange, ByteStream, ETag, GetRequest, ObjectKey};
+use sandkeep_objects::{ByteRange, ETag, GetRequest, GetResponse, ObjectInfo, ObjectKey};
 use sandkeep_vfs::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
@@ -93,6 +93,28 @@ impl Reader {
         there
     }
 
+    /// Begins to fetch the first bytes for somebody who will open the file; false if there is no memory for that.
+    pub(crate) fn begin_first(self: &Arc<Self>, core: &Arc<Core>, key: &ObjectKey) -> bool {
+        let range = 0..self.version.size.min(FIRST_BYTES);
+        let Some(memory) = core.read_budget.spare(range.end) else { return false };
+        let (core_, key, etag) = (Arc::clone(core), key.clone(), self.version.etag.clone());
+        let bounds = range.clone();
+        let body = async move {
+            let _request = core_.request().await?;
+            get(&core_, &key, &etag, bounds).await
+        };
+        self.fetch_by(core, range, memory, body);
+        true
+    }
+
+    /// What the answer to the request for the first bytes tells of the object; none if there is none, or it is another
+    /// version.
+    pub(crate) async fn first_info(&self) -> Option<ObjectInfo> {
+        let piece = self.piece_at(0)?;
+        piece.bytes(0..1).await?;
+        piece.info().cloned()
+    }
+
     /// Drops what was fetched ahead.
     pub(crate) fn let_go(&self) {
         let dropped = std::mem::take(&mut self.state().pieces);
@@ -114,8 +136,8 @@ impl Reader {
         }
         let end = self.next_piece_start(range.start).map_or(range.end, |start| start.min(range.end));
         let part = range.start..end;
-        let body = get(core, key, &self.version.etag, part.clone()).await?;
-        Ok((end, collect(body, part.end - part.start).await?))
+        let response = get(core, key, &self.version.etag, part.clone()).await?;
+        Ok((end, collect(response.body, part.end - part.start).await?))
     }
 
     fn piece_at(&self, position: u64) -> Option<Arc<Piece>> {
@@ -151,13 +173,23 @@ impl Reader {
     }
 
     fn fetch(&self, core: &Arc<Core>, key: &ObjectKey, range: Range<u64>, memory: OwnedSemaphorePermit) {
+        let body = background_get(Arc::clone(core), key.clone(), self.version.etag.clone(), range.clone());
+        self.fetch_by(core, range, memory, body);
+    }
+
+    fn fetch_by(
+        &self,
+        core: &Arc<Core>,
+        range: Range<u64>,
+        memory: OwnedSemaphorePermit,
+        body: impl Future<Output = Result<GetResponse>> + Send + 'static,
+    ) {
         let mut state = self.state();
         let before = state.pieces.range(..range.end).next_back();
         if before.is_some_and(|(_, fetch)| fetch.piece.range.end > range.start) {
             return;
         }
         let piece = Piece::new(range.clone());
-        let body = background_get(Arc::clone(core), key.clone(), self.version.etag.clone(), range.clone());
         let task = AbortOnDropHandle::new(core.runtime.spawn(Arc::clone(&piece).fill(body)));
         state.pieces.insert(range.start, Fetch { piece, _task: task, _memory: memory });
     }
@@ -174,19 +206,19 @@ async fn background_get(
     key: ObjectKey,
     etag: ETag,
     range: Range<u64>,
-) -> Result<ByteStream> {
+) -> Result<GetResponse> {
     let _transfer = core.transfers.acquire().await.map_err(|_| Errno::EIO)?;
     get(&core, &key, &etag, range).await
 }
 
 /// Starts reading a range of exactly one version.
-async fn get(core: &Core, key: &ObjectKey, etag: &ETag, range: Range<u64>) -> Result<ByteStream> {
+async fn get(core: &Core, key: &ObjectKey, etag: &ETag, range: Range<u64>) -> Result<GetResponse> {
     let range = ByteRange::Bounded { start: range.start, end: range.end };
     let request = GetRequest { key: key.clone(), range: Some(range), conditions: pinned(etag) };
     match core.store.get(request).await {
         // A server that does not know If-Match is found out here.
         Ok(response) if response.info.etag != *etag => Err(Errno::ESTALE),
-        Ok(response) => Ok(response.body),
+        Ok(response) => Ok(response),
         Err(error) => match failed("get", key, &error) {
             Errno::ENOENT => Err(Errno::ESTALE),
             errno => Err(errno),

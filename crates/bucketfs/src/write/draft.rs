@@ -90,6 +90,25 @@ impl Draft {
         self.shape().present.insert(range);
         Ok(())
     }
+
+    /// Puts what was written over `base` bytes that the bucket has, `shift` bytes further on. For small files.
+    pub(crate) async fn rebase(&self, base: u64, shift: u64) -> Result<()> {
+        let Shape { size, present, .. } = self.shape().clone();
+        let mut moved = Shape { size: base.max(size + shift), base, dirty: true, ..Shape::default() };
+        let written = present.split(0..size).into_iter().filter(|(_, present)| *present);
+        // The last first, so that nothing is overwritten before it is moved.
+        for (range, _) in written.rev() {
+            let to = range.start + shift..range.end + shift;
+            if shift > 0 {
+                let bytes = self.spool.read(range).await.map_err(|error| spool_failed(&error))?;
+                self.spool.write(to.start, bytes).await.map_err(|error| spool_failed(&error))?;
+            }
+            moved.present.insert(to.clone());
+            moved.changed.insert(to);
+        }
+        *self.shape() = moved;
+        Ok(())
+    }
 }
 
 impl Shape {

@@ -1,6 +1,7 @@
 //! Putting a whole version of a file into the bucket: at once, or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sandkeep_objects::{
@@ -13,7 +14,7 @@ use crate::core::{Core, pinned};
 use crate::errno::{Result, failed, unsupported};
 use crate::listing::Child;
 use crate::metadata::Stored;
-use crate::node::{Node, Version};
+use crate::node::{Collision, Node, Version};
 use crate::write::assemble::{Base, joined};
 use crate::write::draft::Draft;
 use crate::write::parts::PlannedPart;
@@ -50,11 +51,14 @@ impl Core {
     async fn publish_content(self: &Arc<Self>, node: &Arc<Node>, key: &ObjectKey) -> Result<()> {
         let draft = self.draft(node);
         let size = draft.size();
-        let (stored, exclusive) = {
+        let (stored, exclusive, presumed) = {
             let state = node.state();
-            (state.stored.clone(), state.file.exclusive)
+            (state.stored.clone(), state.file.exclusive, state.file.presumed)
         };
-        let conditions = if exclusive { WriteConditions::IfAbsent } else { WriteConditions::None };
+        // Of large files the last close wins, as of all that two write at once.
+        let presumed = presumed.filter(|_| size <= self.settings.part_size);
+        let absent = exclusive || presumed.is_some();
+        let conditions = if absent { WriteConditions::IfAbsent } else { WriteConditions::None };
         let streaming = self.streaming_to(node, key, size);
         let result = match streaming {
             _ if size <= self.settings.part_size => {
@@ -63,10 +67,43 @@ impl Core {
             Some(streaming) => self.complete_streaming(node, &draft, streaming, conditions).await,
             None => self.put_parts(node, key, &draft, &stored, conditions).await,
         };
-        let response = result
-            .map_err(|errno| if exclusive && errno == Errno::ESTALE { Errno::EEXIST } else { errno })?;
-        self.published(node, &draft, response, size);
-        Ok(())
+        match result {
+            Err(Errno::ESTALE) if absent => self.collided(node, key, &draft, &stored, presumed).await,
+            result => {
+                self.published(node, &draft, result?, size);
+                Ok(())
+            }
+        }
+    }
+
+    /// The bucket has an object where a new file was to be put: by our own request whose answer was lost, or by others.
+    async fn collided(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        key: &ObjectKey,
+        draft: &Arc<Draft>,
+        stored: &Stored,
+        presumed: Option<Collision>,
+    ) -> Result<()> {
+        let there = self.head(key).await?;
+        if let Some(info) =
+            there.as_ref().filter(|info| info.size == draft.size() && info.metadata == stored.encode())
+        {
+            let response = PutResponse { etag: info.etag.clone(), last_modified: Some(info.last_modified) };
+            self.published(node, draft, response, info.size);
+            node.state().file.metadata_dirty = false;
+            return Ok(());
+        }
+        if node.state().file.exclusive {
+            return Err(Errno::EEXIST);
+        }
+        node.state().file.presumed = None;
+        if let (Some(info), Some(Collision::Overlay | Collision::Append)) = (there, presumed) {
+            let shift = if presumed == Some(Collision::Append) { info.size } else { 0 };
+            draft.rebase(info.size, shift).await?;
+            node.state().file.set_version(crate::lookup::version(&info));
+        }
+        Box::pin(self.publish_content(node, key)).await
     }
 
     /// The upload that was begun while writing, if it still is for this key and worth completing.
@@ -82,6 +119,7 @@ impl Core {
         state.file.served = Some(version.etag.clone());
         state.file.set_version(version);
         state.file.exclusive = false;
+        state.file.presumed = None;
         if state.file.writers == 0 {
             state.file.draft = None;
         }
@@ -117,6 +155,7 @@ impl Core {
         let conditional = request.conditions != WriteConditions::None;
         match self.store.put(request.clone(), Body::Bytes(bytes.clone())).await {
             Err(error) if conditional && unsupported(&error) => {
+                self.unconditional.store(true, Ordering::Relaxed);
                 self.expect_absent(key).await?;
                 let request = PutRequest { conditions: WriteConditions::None, ..request };
                 self.store.put(request, Body::Bytes(bytes)).await.map_err(|error| failed("put", key, &error))
@@ -271,6 +310,7 @@ impl Core {
     /// Notes in the directory's listing that a name has content of ours.
     fn note_content(&self, parent: sandkeep_vfs::Inode, name: &[u8], kind: FileKind) {
         if let Some(parent) = self.table.get(parent) {
+            self.outdate_walk(parent.inode);
             parent.state().directory.note_local(name, Child::Local(kind));
         }
     }

@@ -1,13 +1,14 @@
 //! Several clients of one bucket: other mounts of this host, other programs.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::time::Duration;
 
 use sandkeep_bucketfs::BucketFsSettings;
 use sandkeep_vfs::Errno;
 
-use crate::world::{World, errno, names, noise, settings};
+use crate::world::{Mounted, World, errno, names, noise, settings};
 
 fn prefixed(prefix: &str) -> BucketFsSettings {
     BucketFsSettings { prefix: prefix.to_owned(), ..settings() }
@@ -140,7 +141,7 @@ fn attributes_are_read_back_by_a_second_mount() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o2751)).unwrap();
     std::os::unix::fs::chown(&path, Some(1234), Some(5678)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o2751)).unwrap();
-    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::new(1_234_567_890, 123_456_789);
+    let time = std::time::SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
     fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     std::os::unix::fs::symlink("file.txt", mount.path("link")).unwrap();
     let second = world.mount();
@@ -178,4 +179,43 @@ fn a_bucket_pretends_to_have_room() {
     let world = World::new();
     let room = rustix::fs::statvfs(world.mount().path("")).unwrap();
     assert_eq!((room.f_blocks * room.f_frsize, room.f_namemax), (1 << 50, 255));
+}
+
+/// A mount whose only writer has made so many names that it is no longer asked whether the next one is there.
+fn busy(world: &World) -> Mounted {
+    let mount = world.mount_with(BucketFsSettings { metadata_age: Duration::from_secs(3600), ..settings() });
+    assert!(names(mount.path("")).is_empty());
+    for name in ["one", "two"] {
+        fs::write(mount.path(name), "x").unwrap();
+    }
+    mount
+}
+
+#[test]
+fn a_file_made_elsewhere_under_a_name_presumed_absent_is_treated_as_if_it_had_been_known() {
+    let world = World::new();
+    let mount = busy(&world);
+    let write = |name: &str, options: &mut fs::OpenOptions| {
+        world.put(name, "theirs");
+        options.write(true).create(true).open(mount.path(name)).unwrap().write_all(b"our").unwrap();
+        world.get(name).unwrap()
+    };
+    assert_eq!(write("replaced", fs::OpenOptions::new().truncate(true)), b"our");
+    assert_eq!(write("overlaid", &mut fs::OpenOptions::new()), b"ourirs");
+    assert_eq!(write("appended", fs::OpenOptions::new().append(true)), b"theirsour");
+    world.put("exclusive", "theirs");
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(mount.path("exclusive")).unwrap();
+    file.write_all(b"our").unwrap();
+    assert_eq!(errno(file.sync_all()), Errno::EEXIST);
+    assert_eq!(world.get("exclusive").unwrap(), b"theirs");
+    assert_eq!(fs::read(mount.path("appended")).unwrap(), b"theirsour");
+}
+
+#[test]
+fn whoever_waits_for_a_name_finds_it_although_it_makes_many_itself() {
+    let world = World::new();
+    let mount = busy(&world);
+    world.put("answer", "42");
+    let looks = (1..10).find(|_| fs::metadata(mount.path("answer")).is_ok());
+    assert!(looks.is_some_and(|looks| looks <= 3), "{looks:?}");
 }

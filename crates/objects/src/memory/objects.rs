@@ -1,7 +1,7 @@
 //! An object in memory: the pieces as they arrived, never joined.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -19,7 +19,8 @@ use crate::{
 pub(super) struct Content {
     pieces: Arc<[Bytes]>,
     pub(super) length: u64,
-    pub(super) md5: [u8; 16],
+    /// Computed when it is first wanted: what is joined from parts has another tag.
+    md5: Arc<OnceLock<[u8; 16]>>,
 }
 
 #[derive(Clone)]
@@ -34,8 +35,10 @@ impl Content {
     /// The content, and the checksum that it came with.
     pub(super) async fn receive(body: Body) -> Result<(Self, Option<Checksum>)> {
         let checksum = body.checksum();
-        let pieces: Vec<Bytes> = body.into_stream().try_collect().await?;
-        Ok((Self::of(pieces), checksum.get()))
+        let content = Self::of(body.into_stream().try_collect().await?);
+        // Now, while no lock is held.
+        content.md5();
+        Ok((content, checksum.get()))
     }
 
     /// Another checksum than it came with.
@@ -46,10 +49,16 @@ impl Content {
     }
 
     pub(super) fn of(pieces: Vec<Bytes>) -> Self {
-        let mut digest = Md5::new();
-        pieces.iter().for_each(|piece| digest.update(piece));
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into(), length, md5: digest.finalize().into() }
+        Self { pieces: pieces.into(), length, md5: Arc::default() }
+    }
+
+    pub(super) fn md5(&self) -> [u8; 16] {
+        *self.md5.get_or_init(|| {
+            let mut digest = Md5::new();
+            self.pieces.iter().for_each(|piece| digest.update(piece));
+            digest.finalize().into()
+        })
     }
 
     pub(super) fn joined<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
@@ -57,7 +66,7 @@ impl Content {
     }
 
     pub(super) fn etag(&self) -> ETag {
-        ETag(HEXLOWER.encode(&self.md5))
+        ETag(HEXLOWER.encode(&self.md5()))
     }
 
     /// The pieces of a range that lies inside.

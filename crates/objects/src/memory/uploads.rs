@@ -98,6 +98,6 @@ impl PendingUpload {
 /// MD5 of the parts' MD5s, a dash, and their number: what S3 answers, and what clients recompute.
 fn multipart_etag(parts: &[&Part]) -> ETag {
     let mut digest = Md5::new();
-    parts.iter().for_each(|part| digest.update(part.content.md5));
+    parts.iter().for_each(|part| digest.update(part.content.md5()));
     ETag(format!("{}-{}", HEXLOWER.encode(&digest.finalize()), parts.len()))
 }
