@@ -8,6 +8,14 @@ pub struct InvalidBackupId {
     pub text: String,
 }
 
+/// Text that is not a compression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not one of gzip, lz4, zstd, zstd:1 to zstd:22, none")]
+pub struct InvalidCompression {
+    /// As given.
+    pub text: String,
+}
+
 /// A backup was not made; nothing of it is left in the bucket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +31,14 @@ pub enum CreateError {
         /// The system's error.
         #[source]
         source: std::io::Error,
+    },
+    /// git's list of tracked files is damaged, and so nobody can say what it ignores.
+    #[error("cannot tell what git ignores: {path:?}: {what}")]
+    GitIndex {
+        /// The index.
+        path: String,
+        /// What is wrong with it.
+        what: &'static str,
     },
     /// A limit of the squashfs format.
     #[error("squashfs cannot hold {what} (limit {limit})")]

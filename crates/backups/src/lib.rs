@@ -8,13 +8,17 @@ mod catalogue;
 mod create;
 mod error;
 mod image;
+mod integrity;
 mod lru;
 mod manifest;
 mod selection;
 mod squashfs;
 
 pub use catalogue::{delete, inspect, list};
-pub use create::{Compression, CreateOptions, Progress, ProgressSink, Source, create};
-pub use error::{CreateError, InvalidBackupId, RestoreError};
+pub use create::{
+    Compression, CreateOptions, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create, preview,
+};
+pub use error::{CreateError, InvalidBackupId, InvalidCompression, RestoreError};
 pub use image::{Image, ImageSettings};
-pub use manifest::{BackupId, Manifest, Skipped};
+pub use integrity::{Integrity, Segment};
+pub use manifest::{BackupId, LeftOut, LeftOutPath, Manifest, Skipped};

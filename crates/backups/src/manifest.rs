@@ -9,10 +9,15 @@ use sandkeep_objects::ObjectKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::integrity::Integrity;
+use crate::selection::Rule;
 use crate::{InvalidBackupId, RestoreError};
 
 /// A restore is refused this long before the backup expires, so that it does not expire while in use.
 const EXPIRY_MARGIN_MILLISECONDS: f64 = 60_000.0;
+
+/// Of manifests that are written now.
+pub(crate) const MANIFEST_VERSION: u32 = 1;
 
 /// Names a backup; its objects are `backups/{id}/data.sqsh` and `backups/{id}/meta.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,6 +72,55 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// What one rule left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// `exclude` or `gitignore`.
+    pub by: String,
+    /// The pattern, as it was written.
+    pub pattern: String,
+    /// File and line of a pattern of git's, from the top of its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Names that it matched; a directory counts once.
+    pub names: u64,
+    /// Everything but directories, at these names and below.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+impl LeftOut {
+    /// Nothing yet.
+    pub(crate) fn by(rule: &Rule) -> Self {
+        match rule {
+            Rule::Exclude(pattern) => {
+                Self { by: "exclude".to_owned(), pattern: pattern.clone(), ..Self::default() }
+            }
+            Rule::Gitignore { pattern, source } => Self {
+                by: "gitignore".to_owned(),
+                pattern: pattern.clone(),
+                source: Some(source.clone()),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+/// Something that a dry run says would be left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutPath {
+    /// Path below the directory, lossy; a directory's ends with a slash.
+    pub path: String,
+    /// Why: index in the list of rules.
+    pub rule: usize,
+    /// Everything but directories, there and below.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
 /// The content of `meta.json`: the seeds' fields first, then ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,9 +143,24 @@ pub struct Manifest {
     /// Bytes of all files before compression.
     #[serde(default)]
     pub content_bytes: u64,
-    /// Files and directories left out by `excludes`; a directory counts once with all it contains.
+    /// Names left out by `excludes` and git's rules; a directory counts once with all it contains.
     #[serde(default)]
     pub excluded: u64,
+    /// What was left out, by rule: the first thousand rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Form of this manifest: 0 where nobody said, 1 since archives are hashed.
+    #[serde(default)]
+    pub version: u32,
+    /// The backup whose archive this one began with, if part of it was not read and sent again. Not needed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BackupId>,
+    /// Bytes that the store copied from there.
+    #[serde(default)]
+    pub copied_bytes: u64,
+    /// Hashes of the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// ETag of the archive, pinned by restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive_etag: Option<String>,

@@ -5,9 +5,12 @@
 mod archive;
 mod catalogue;
 mod changing;
+mod checkpoints;
 mod description;
 mod excludes;
+mod edits;
 mod fidelity;
+mod gitignore;
 mod kernel;
 mod scripted;
 mod uploads;

@@ -119,6 +119,7 @@ impl ObjectStore for Scripted {
         source: CopySource,
         range: Range<u64>,
     ) -> Result<ETag> {
+        self.note("upload_part_copy")?;
         self.inner.upload_part_copy(upload, number, source, range).await
     }
     async fn complete_upload(
