@@ -106,6 +106,45 @@ pub enum RestoreError {
     Store(#[from] sandkeep_objects::Error),
 }
 
+/// A backup was not extracted; what was written so far is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// The archive is damaged, or the store is away.
+    #[error("cannot read {path:?} of the archive: {errno}")]
+    Read {
+        /// Path in the archive, lossy.
+        path: String,
+        /// As the kernel would say it.
+        errno: String,
+    },
+    /// The filesystem refused.
+    #[error("cannot write {path:?}")]
+    Write {
+        /// Path below the directory, lossy.
+        path: String,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The caller gave up.
+    #[error("the restore was cancelled")]
+    Cancelled,
+}
+
+impl ExtractError {
+    pub(crate) fn write(path: &[u8], error: impl Into<std::io::Error>) -> Self {
+        Self::Write { path: String::from_utf8_lossy(path).into_owned(), source: error.into() }
+    }
+}
+
+impl From<crate::walk::Unreadable> for ExtractError {
+    fn from(unreadable: crate::walk::Unreadable) -> Self {
+        let path = String::from_utf8_lossy(&unreadable.path).into_owned();
+        Self::Read { path, errno: unreadable.errno.to_string() }
+    }
+}
+
 impl CreateError {
     /// Of a path below the directory.
     pub(crate) fn read(path: &[u8], error: impl Into<std::io::Error>) -> Self {

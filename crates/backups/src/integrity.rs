@@ -39,6 +39,16 @@ impl Integrity {
         Self { version: VERSION, algorithm: ALGORITHM.to_owned(), root, segments }
     }
 
+    /// Where its segments end.
+    pub(crate) fn ends(&self) -> Vec<u64> {
+        let mut end = 0;
+        let add = |segment: &Segment| {
+            end += segment.bytes;
+            end
+        };
+        self.segments.iter().map(add).collect()
+    }
+
     /// Whether it can be checked, and is what it says itself.
     pub(crate) fn is_sound(&self, archive_bytes: u64) -> bool {
         self.version == VERSION
@@ -109,6 +119,12 @@ impl Segmenter {
     /// Bytes of the first segment, once it was cut.
     pub(crate) fn first_bytes(&self) -> u64 {
         self.done.first().map_or(self.open_bytes, |first| first.bytes)
+    }
+
+    /// All of it, as it was written.
+    pub(crate) fn finish_as_written(mut self) -> Integrity {
+        self.cut();
+        Integrity::of(self.done)
     }
 
     /// All of it. The first segment has other bytes than were written, which are these.

@@ -158,6 +158,9 @@ pub struct Manifest {
     /// Bytes that the store copied from there.
     #[serde(default)]
     pub copied_bytes: u64,
+    /// `frozen`: nothing in the sandbox ran while the files were taken; `fuzzy`: things did; none: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<String>,
     /// Hashes of the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<Integrity>,
@@ -185,19 +188,14 @@ impl Manifest {
 
     /// When a restore starts to be refused: creation plus ttl. None if `createdAt` is unreadable.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        let milliseconds = self.expiry_milliseconds()?;
-        // A ttl of centuries is a ttl.
-        if milliseconds >= Timestamp::MAX.as_millisecond() as f64 {
-            return Some(Timestamp::MAX);
-        }
-        Timestamp::from_millisecond(milliseconds as i64).ok()
+        expiry(&self.created_at, self.ttl)
     }
 
     /// Whether a restore is allowed: `now` plus a minute is not later than creation plus ttl.
     pub fn check_restorable(&self, now: SystemTime) -> Result<(), RestoreError> {
         let damaged =
             |what: &str| RestoreError::DamagedManifest { id: self.id.to_string(), what: what.into() };
-        let expiry = self.expiry_milliseconds().ok_or_else(|| damaged("createdAt is not a date"))?;
+        let expiry = expiry_milliseconds(&self.created_at, self.ttl).ok_or_else(|| damaged("createdAt is not a date"))?;
         let now = Timestamp::try_from(now).map_err(|_| damaged("the clock is out of range"))?;
         if now.as_millisecond() as f64 + EXPIRY_MARGIN_MILLISECONDS <= expiry {
             return Ok(());
@@ -205,12 +203,22 @@ impl Manifest {
         let expired_at = self.expires_at().map(format_timestamp).unwrap_or_default();
         Err(RestoreError::Expired { id: self.id.to_string(), expired_at })
     }
+}
 
-    /// In floating point like the seeds' own arithmetic: a ttl may be a fraction and has no upper limit.
-    fn expiry_milliseconds(&self) -> Option<f64> {
-        let created: Timestamp = self.created_at.parse().ok()?;
-        Some(created.as_millisecond() as f64 + self.ttl * 1000.0)
+/// Creation plus ttl; none if the date is unreadable.
+pub(crate) fn expiry(created_at: &str, ttl: f64) -> Option<Timestamp> {
+    let milliseconds = expiry_milliseconds(created_at, ttl)?;
+    // A ttl of centuries is a ttl.
+    if milliseconds >= Timestamp::MAX.as_millisecond() as f64 {
+        return Some(Timestamp::MAX);
     }
+    Timestamp::from_millisecond(milliseconds as i64).ok()
+}
+
+/// In floating point like the seeds' own arithmetic: a ttl may be a fraction and has no upper limit.
+fn expiry_milliseconds(created_at: &str, ttl: f64) -> Option<f64> {
+    let created: Timestamp = created_at.parse().ok()?;
+    Some(created.as_millisecond() as f64 + ttl * 1000.0)
 }
 
 /// ISO 8601 with milliseconds and `Z`, as JavaScript's `toISOString` writes it.

@@ -129,7 +129,7 @@ fn plan(data_end: u64, segments: &[Segment], equal_parts: Option<u64>) -> Plan {
 }
 
 /// Bytes of a version of an object.
-pub(super) async fn fetch(
+pub(crate) async fn fetch(
     store: &dyn ObjectStore,
     key: &ObjectKey,
     etag: &ETag,

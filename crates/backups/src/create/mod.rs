@@ -38,12 +38,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::base::fetch;
+pub(crate) use self::directory::SourceDirectory;
+
 use self::archive::{Job, Written};
 use self::cleanup::Cleanup;
 use self::known::Known;
 use self::meter::Meter;
 use self::parts::Part;
 use self::upload::Target;
+use crate::catalogue::{Summary, put_entry};
 use crate::manifest::{MANIFEST_VERSION, format_timestamp};
 use crate::{BackupId, CreateError, InvalidCompression, LeftOut, LeftOutPath, Manifest};
 
@@ -409,6 +413,7 @@ impl Backup {
             excluded: written.report.left_out().iter().map(|rule| rule.names).sum(),
             left_out: written.report.left_out().to_vec(),
             archive_etag: Some(etag.0),
+            consistency: None,
             base: written.begun.as_ref().map(|base| base.id.clone()),
             copied_bytes: self.meter.copied_bytes(),
             integrity: Some(written.integrity),
@@ -420,19 +425,28 @@ impl Backup {
 
     /// Not cancelled half way: when it is written, the backup exists.
     async fn publish(&self, manifest: &Manifest) -> Result<(), CreateError> {
-        let json = serde_json::to_vec(manifest).expect("a manifest has string keys and finite numbers");
-        let metadata =
-            ObjectMetadata { content_type: Some("application/json".to_owned()), ..ObjectMetadata::default() };
-        let key = self.cleanup.manifest().clone();
         self.cleanup.manifest_may_exist();
-        self.store
-            .put(
-                PutRequest { key, metadata, conditions: WriteConditions::None },
-                bytes::Bytes::from(json).into(),
-            )
-            .await?;
-        Ok(())
+        let summary = Summary::of(manifest);
+        let (published, ()) = futures::join!(
+            publish_manifest(self.store.as_ref(), &self.options.key_prefix, manifest),
+            put_entry(self.store.as_ref(), &self.options.key_prefix, &summary),
+        );
+        Ok(published?)
     }
+}
+
+/// Writes `meta.json`.
+pub(crate) async fn publish_manifest(
+    store: &dyn ObjectStore,
+    key_prefix: &str,
+    manifest: &Manifest,
+) -> sandkeep_objects::Result<()> {
+    let json = serde_json::to_vec(manifest).expect("a manifest has string keys and finite numbers");
+    let metadata =
+        ObjectMetadata { content_type: Some("application/json".to_owned()), ..ObjectMetadata::default() };
+    let key = manifest.id.manifest_key(key_prefix);
+    let request = PutRequest { key, metadata, conditions: WriteConditions::None };
+    store.put(request, bytes::Bytes::from(json).into()).await.map(drop)
 }
 
 /// The thread's result; its panic goes on here.

@@ -134,7 +134,9 @@ pub(crate) async fn read(store: &Arc<dyn ObjectStore>, key: ObjectKey) -> Vec<u8
 /// Keys of all objects and of all uploads.
 pub(crate) async fn left_in(store: &Arc<dyn ObjectStore>) -> Vec<String> {
     let page = store.list(ListRequest::default()).await.unwrap();
-    let objects = page.objects.into_iter().map(|object| object.key);
+    // The catalogue may be out of date.
+    let is_of_backup = |key: &ObjectKey| !key.display().contains("catalogue/");
+    let objects = page.objects.into_iter().map(|object| object.key).filter(is_of_backup);
     let uploads = store.list_uploads(b"").await.unwrap().into_iter().map(|info| info.upload.key);
     objects.chain(uploads).map(|key| key.display()).collect()
 }

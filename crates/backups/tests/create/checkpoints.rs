@@ -293,3 +293,15 @@ proptest! {
         runtime.block_on(check_overlay(index, &before, &runs, false));
     }
 }
+
+/// A checkpoint of an overlay over a directory that has the content of `base`.
+pub(crate) async fn check_over(store: &Arc<dyn ObjectStore>, base: &Manifest, lower: &Path) {
+    let series = Series::on(Arc::clone(store));
+    let layers = Layers::prepared(lower, "off");
+    fs::write(layers.merged().join("new"), noise(5, 5000)).unwrap();
+    let checkpoint = series.back_up(layers.source(&base.id)).await;
+    assert_eq!(checkpoint.base.as_ref(), Some(&base.id));
+    assert!(checkpoint.copied_bytes > 0);
+    let full = series.back_up_fully(source(&layers.merged())).await;
+    series.assert_same(&checkpoint, &full).await;
+}

@@ -12,5 +12,6 @@ mod edits;
 mod fidelity;
 mod gitignore;
 mod kernel;
+mod moving;
 mod scripted;
 mod uploads;
