@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use sandkeep_objects::{Conditions, Error, ObjectStore};
 
 use super::transfer::{Transfer, cuts};
@@ -33,10 +34,11 @@ pub async fn copy(
     let known = manifest.integrity.as_ref();
     let cuts = known.map_or_else(|| cuts(info.size, 0), Integrity::ends);
     let transfer = Transfer { store: &to, key: id.archive_key(to_prefix), bytes: info.size, cuts, expected: known };
-    let read = async |range: Range<u64>| -> Result<Bytes, Error> {
-        fetch(from.as_ref(), &source, &info.etag, range).await.map(Bytes::from)
+    let read = |range: Range<u64>| -> BoxFuture<'static, Result<Bytes, Error>> {
+        let (from, source, etag) = (Arc::clone(&from), source.clone(), info.etag.clone());
+        Box::pin(async move { fetch(from.as_ref(), &source, &etag, range).await.map(Bytes::from) })
     };
-    let (etag, integrity) = transfer.send(read).await?;
+    let (etag, integrity) = transfer.send(&read).await?;
     let integrity = manifest.integrity.clone().or(Some(integrity));
     let copied = Manifest { archive_etag: Some(etag.0), integrity, ..manifest };
     if let Err(error) = publish_manifest(to.as_ref(), to_prefix, &copied).await {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sandkeep_objects::{Error, ObjectStore};
 
@@ -54,12 +55,12 @@ pub async fn import(
     let key = options.id.archive_key(&options.key_prefix);
     let cuts = cuts(looked.bytes, looked.data_end);
     let transfer = Transfer { store: &store, key: key.clone(), bytes: looked.bytes, cuts, expected: None };
-    let read = async |range: Range<u64>| -> Result<Bytes, Error> {
+    let read = |range: Range<u64>| -> BoxFuture<'static, Result<Bytes, Error>> {
         let file = Arc::clone(&file);
         let read = tokio::task::spawn_blocking(move || read_exact(&file, &range).ok_or_else(|| unexpected(&range)));
-        read.await.unwrap_or(Err(Error::Unsupported { what: "imports while it stops" }))
+        Box::pin(async { read.await.unwrap_or(Err(Error::Unsupported { what: "imports while it stops" })) })
     };
-    let (etag, integrity) = transfer.send(read).await?;
+    let (etag, integrity) = transfer.send(&read).await?;
     let created = Timestamp::try_from(options.now).unwrap_or_default();
     let manifest = Manifest {
         id: options.id,

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
 use sandkeep_objects::{
@@ -18,6 +19,9 @@ const PART_BYTES: u64 = 8 << 20;
 const PLANNED_PARTS: u64 = 9_000;
 const CONCURRENT_PARTS: usize = 4;
 const CONTENT_TYPE: &str = "application/vnd.squashfs";
+
+/// Gives a range of an archive.
+pub(super) type Fetch<'a> = dyn Fn(Range<u64>) -> BoxFuture<'static, Result<Bytes>> + Send + Sync + 'a;
 
 /// An archive and where it goes.
 pub(super) struct Transfer<'a> {
@@ -41,7 +45,7 @@ impl Transfer<'_> {
     /// Sends all of it in order, and answers its ETag and hashes. On an error nothing is left.
     pub(super) async fn send(
         &self,
-        fetch: impl AsyncFn(Range<u64>) -> Result<Bytes>,
+        fetch: &Fetch<'_>,
     ) -> Result<(ETag, Integrity)> {
         let metadata =
             ObjectMetadata { content_type: Some(CONTENT_TYPE.to_owned()), ..ObjectMetadata::default() };
@@ -76,13 +80,12 @@ impl Transfer<'_> {
     async fn send_parts(
         &self,
         upload: &Upload,
-        fetch: impl AsyncFn(Range<u64>) -> Result<Bytes>,
+        fetch: &Fetch<'_>,
     ) -> Result<(ETag, Integrity)> {
         let part = self.bytes.div_ceil(PLANNED_PARTS).next_multiple_of(1 << 20).max(PART_BYTES);
         let starts = (0..self.bytes).step_by(part as usize);
-        let fetch = &fetch;
-        let ranges = starts.map(|start| fetch(start..(start + part).min(self.bytes)));
-        let mut fetched = std::pin::pin!(stream::iter(ranges).buffered(CONCURRENT_PARTS));
+        let ranges: Vec<_> = starts.map(|start| start..(start + part).min(self.bytes)).collect();
+        let mut fetched = stream::iter(ranges).map(fetch).buffered(CONCURRENT_PARTS).boxed();
         let mut hashes = Hashes::new(&self.cuts);
         let (mut sending, mut completed) = (FuturesUnordered::new(), Vec::new());
         let mut number = 0;

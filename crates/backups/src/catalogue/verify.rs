@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sandkeep_objects::{Conditions, Error, ETag, ObjectKey, ObjectStore};
 use serde::{Deserialize, Serialize};
@@ -74,40 +75,45 @@ async fn compare_hashes(
     let Some(integrity) = manifest.integrity.as_ref().filter(|found| found.is_sound(manifest.size_bytes)) else {
         return Err(damaged(&manifest.id, "the hashes in its manifest do not fit together"));
     };
-    let starts = integrity.segments.iter().scan(0, |at, segment| {
-        let start = *at;
-        *at += segment.bytes;
-        Some((start, segment))
-    });
-    stream::iter(starts)
-        .map(|(start, segment)| compare(store, key, etag, manifest, start, segment, read))
-        .buffer_unordered(CONCURRENT_SEGMENTS)
-        .try_collect::<()>()
-        .await
+    let mut start = 0;
+    let mut checks = Vec::new();
+    for segment in &integrity.segments {
+        let (store, read) = (Arc::clone(store), Arc::clone(read));
+        let check = Check { store, key: key.clone(), etag: etag.clone(), id: manifest.id.clone(), start, read };
+        checks.push(check.run(segment.clone()).boxed());
+        start += segment.bytes;
+    }
+    stream::iter(checks).buffer_unordered(CONCURRENT_SEGMENTS).try_collect::<()>().await
 }
 
-async fn compare(
-    store: &Arc<dyn ObjectStore>,
-    key: &ObjectKey,
-    etag: &ETag,
-    manifest: &Manifest,
+/// A segment being read.
+struct Check {
+    store: Arc<dyn ObjectStore>,
+    key: ObjectKey,
+    etag: ETag,
+    id: BackupId,
     start: u64,
-    segment: &Segment,
-    read: &Arc<dyn Fn(u64) + Send + Sync>,
-) -> Result<(), RestoreError> {
-    let end = start + segment.bytes;
-    let mut hasher = blake3::Hasher::new();
-    let mut at = start;
-    while at < end {
-        let next = (at + PIECE_BYTES).min(end);
-        let bytes = fetch(store.as_ref(), key, etag, at..next).await?;
-        hasher.update(&bytes);
-        read(next - at);
-        at = next;
-    }
-    match hasher.finalize().to_hex().as_str() == segment.hash {
-        true => Ok(()),
-        false => Err(damaged(&manifest.id, format!("bytes {start} to {end} are not those that were written"))),
+    read: Arc<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Check {
+    async fn run(self, segment: Segment) -> Result<(), RestoreError> {
+        let end = self.start + segment.bytes;
+        let mut hasher = blake3::Hasher::new();
+        let mut at = self.start;
+        while at < end {
+            let next = (at + PIECE_BYTES).min(end);
+            let bytes = fetch(self.store.as_ref(), &self.key, &self.etag, at..next).await?;
+            hasher.update(&bytes);
+            (self.read)(next - at);
+            at = next;
+        }
+        match hasher.finalize().to_hex().as_str() == segment.hash {
+            true => Ok(()),
+            false => {
+                Err(damaged(&self.id, format!("bytes {} to {end} are not those that were written", self.start)))
+            }
+        }
     }
 }
 
@@ -125,7 +131,12 @@ async fn unpack(
         cache: None,
     };
     let image = Image::open_even_if_expired(store, id, settings).await?;
-    read_everything(&image, &|bytes| read(bytes)).await.map_err(|path| {
-        damaged(id, format!("{:?} cannot be read", String::from_utf8_lossy(&path)))
-    })
+    let (read, runtime) = (Arc::clone(read), tokio::runtime::Handle::current());
+    let walked =
+        tokio::task::spawn_blocking(move || runtime.block_on(read_everything(&image, &|bytes| read(bytes)))).await;
+    match walked {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(path)) => Err(damaged(id, format!("{:?} cannot be read", String::from_utf8_lossy(&path)))),
+        Err(_) => Err(RestoreError::Store(Error::Unsupported { what: "checks while it stops" })),
+    }
 }

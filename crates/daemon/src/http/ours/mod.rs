@@ -41,7 +41,12 @@ pub(super) fn routes() -> Router<Arc<Services>> {
         .route("/v1/sandboxes/{id}/backups", post(backups::create))
         .route("/v1/sandboxes/{id}/restore", post(backups::restore))
         .route("/v1/backups", get(backups::list))
+        .route("/v1/backups/import", post(backups::import))
+        .route("/v1/backups/prune", post(backups::prune))
         .route("/v1/backups/{name}", get(backups::inspect).delete(backups::delete))
+        .route("/v1/backups/{name}/verify", post(backups::verify))
+        .route("/v1/backups/{name}/copy", post(backups::copy))
+        .route("/v1/backups/{name}/export", get(backups::export))
         .route("/v1/buckets", get(buckets::list).post(buckets::create))
         .route("/v1/buckets/{name}", delete(buckets::delete))
 }
