@@ -65,6 +65,11 @@ impl Output {
         drop(io::stderr().lock().write_all(bytes));
     }
 
+    /// Something that whoever reads the result should know.
+    pub(crate) fn note(self, text: &str) {
+        drop(writeln!(anstream::stderr(), "\x1b[33mnote\x1b[0m: {text}"));
+    }
+
     /// Why the command failed, and what to do.
     pub(crate) fn failure(self, error: &Error) {
         if self.json {

@@ -1,7 +1,9 @@
 //! Calls about backups.
 
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use http::Method;
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
 use url::form_urlencoded;
 
 use super::connection::Call;
@@ -90,9 +92,15 @@ impl Client {
     }
 
     /// One's archive, as it is (`sqsh`) or as `tar`.
-    pub async fn export_backup(&self, backup_id: &str, format: &str) -> Result<Incoming, ClientError> {
+    pub async fn export_backup(
+        &self,
+        backup_id: &str,
+        format: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, ClientError>>, ClientError> {
         let path = format!("{}?format={format}", routes::of_backup(backup_id, "export"));
-        Ok(self.connection.send(Call::new(Method::GET, path)).await?.into_body())
+        let body = self.connection.send(Call::new(Method::GET, path)).await?.into_body();
+        let connection = self.connection.clone();
+        Ok(body.into_data_stream().map_err(move |error| connection.unreachable(error)).boxed())
     }
 
     /// Deletes backups by rules.

@@ -6,8 +6,13 @@ mod endpoint;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub(crate) use backups::{
+    BackupArguments, BackupCommand, BackupCopyArguments, BackupCreateArguments, BackupExportArguments,
+    BackupImportArguments, BackupListArguments, BackupPruneArguments, BackupRestoreArguments, ExportFormat,
+    PlaceArguments,
+};
 pub(crate) use endpoint::{BucketCommand, KeysArguments, KeysCommand, S3Arguments, S3Command};
 
 /// Self-hosted sandboxes whose data outlives them.
