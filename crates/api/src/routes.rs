@@ -18,9 +18,15 @@
 //! | `DELETE /v1/sandboxes/{id}/mounts?path=` | | 204 |
 //! | `GET`, `POST /v1/sandboxes/{id}/grants` | [`crate::GrantRequest`] | [`crate::GrantList`], [`crate::GrantInfo`] |
 //! | `DELETE /v1/sandboxes/{id}/grants/{name}` | | 204 |
-//! | `POST /v1/sandboxes/{id}/backups` | [`crate::BackupRequest`] | [`crate::DirectoryBackup`], or [`crate::BackupEvent`]s |
-//! | `POST /v1/sandboxes/{id}/restore` | [`crate::DirectoryBackup`] | [`crate::RestoreResult`] |
-//! | `GET /v1/backups`, `GET`, `DELETE /v1/backups/{id}` | | [`crate::BackupList`], [`crate::BackupInfo`], 204 |
+//! | `POST /v1/sandboxes/{id}/backups` | [`crate::BackupRequest`] | [`crate::BackupMade`], [`crate::BackupPreview`] (dry run), or [`crate::BackupEvent`]s |
+//! | `POST /v1/sandboxes/{id}/restore` | [`crate::RestoreRequest`] | [`crate::RestoreResult`] |
+//! | `GET /v1/backups?` | [`crate::BackupQuery`] | [`crate::BackupList`] |
+//! | `GET`, `DELETE /v1/backups/{id}` | | [`crate::BackupInfo`], 204 |
+//! | `POST /v1/backups/{id}/verify` | | [`crate::BackupVerified`] |
+//! | `POST /v1/backups/{id}/copy` | [`crate::CopyBackupRequest`] | [`crate::BackupInfo`] |
+//! | `GET /v1/backups/{id}/export?format=` | `sqsh` or `tar` | raw bytes |
+//! | `POST /v1/backups/import?dir=` (`name=`, `ttl=`) | raw bytes of a squashfs archive | 201 [`crate::BackupInfo`] |
+//! | `POST /v1/backups/prune` | [`crate::PruneRequest`] | [`crate::PruneResult`] |
 //! | `GET`, `POST /v1/buckets` | [`crate::CreateBucket`] | [`crate::BucketList`], 201 [`crate::BucketInfo`] |
 //! | `GET`, `DELETE /v1/buckets/{name}` | with DELETE `?force=true`: whatever is in it | [`crate::BucketInfo`], 204 |
 //! | `GET`, `PUT /v1/buckets/{name}/lifecycle` | [`crate::BucketLifecycle`] | [`crate::BucketLifecycle`] |
@@ -39,6 +45,10 @@ pub const INFO: &str = "/v1/info";
 pub const SANDBOXES: &str = "/v1/sandboxes";
 /// All backups.
 pub const BACKUPS: &str = "/v1/backups";
+/// Deletes backups by rules.
+pub const PRUNE: &str = "/v1/backups/prune";
+/// Takes an archive in as a backup.
+pub const IMPORT: &str = "/v1/backups/import";
 /// All buckets.
 pub const BUCKETS: &str = "/v1/buckets";
 
@@ -78,6 +88,11 @@ pub fn backup(id: &str) -> String {
 /// Something of a bucket: `lifecycle`, `migration`.
 pub fn of_bucket(name: &str, resource: &str) -> String {
     format!("{}/{resource}", bucket(name))
+}
+
+/// Something of a backup.
+pub fn of_backup(id: &str, what: &str) -> String {
+    format!("{}/{what}", backup(id))
 }
 
 /// A bucket.

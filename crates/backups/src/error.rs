@@ -8,6 +8,14 @@ pub struct InvalidBackupId {
     pub text: String,
 }
 
+/// Text that is not a compression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not one of gzip, lz4, zstd, zstd:1 to zstd:22, none")]
+pub struct InvalidCompression {
+    /// As given.
+    pub text: String,
+}
+
 /// A backup was not made; nothing of it is left in the bucket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +31,14 @@ pub enum CreateError {
         /// The system's error.
         #[source]
         source: std::io::Error,
+    },
+    /// git's list of tracked files is damaged, and so nobody can say what it ignores.
+    #[error("cannot tell what git ignores: {path:?}: {what}")]
+    GitIndex {
+        /// The index.
+        path: String,
+        /// What is wrong with it.
+        what: &'static str,
     },
     /// A limit of the squashfs format.
     #[error("squashfs cannot hold {what} (limit {limit})")]
@@ -88,6 +104,45 @@ pub enum RestoreError {
     /// The store refused.
     #[error("cannot read from the backup bucket")]
     Store(#[from] sandkeep_objects::Error),
+}
+
+/// A backup was not extracted; what was written so far is still there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// The archive is damaged, or the store is away.
+    #[error("cannot read {path:?} of the archive: {errno}")]
+    Read {
+        /// Path in the archive, lossy.
+        path: String,
+        /// As the kernel would say it.
+        errno: String,
+    },
+    /// The filesystem refused.
+    #[error("cannot write {path:?}")]
+    Write {
+        /// Path below the directory, lossy.
+        path: String,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The caller gave up.
+    #[error("the restore was cancelled")]
+    Cancelled,
+}
+
+impl ExtractError {
+    pub(crate) fn write(path: &[u8], error: impl Into<std::io::Error>) -> Self {
+        Self::Write { path: String::from_utf8_lossy(path).into_owned(), source: error.into() }
+    }
+}
+
+impl From<crate::walk::Unreadable> for ExtractError {
+    fn from(unreadable: crate::walk::Unreadable) -> Self {
+        let path = String::from_utf8_lossy(&unreadable.path).into_owned();
+        Self::Read { path, errno: unreadable.errno.to_string() }
+    }
 }
 
 impl CreateError {

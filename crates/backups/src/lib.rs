@@ -7,14 +7,25 @@
 mod catalogue;
 mod create;
 mod error;
+mod export;
+mod extract;
 mod image;
+mod integrity;
 mod lru;
 mod manifest;
 mod selection;
 mod squashfs;
+mod walk;
 
-pub use catalogue::{delete, inspect, list};
-pub use create::{Compression, CreateOptions, Progress, ProgressSink, Source, create};
-pub use error::{CreateError, InvalidBackupId, RestoreError};
+pub use catalogue::{
+    ImportOptions, PrunePolicy, Pruned, Summary, Verified, copy, delete, import, inspect, list, plan_prune, verify,
+};
+pub use create::{
+    Compression, CreateOptions, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create, preview,
+};
+pub use error::{CreateError, ExtractError, InvalidBackupId, InvalidCompression, RestoreError};
+pub use export::TarStream;
+pub use extract::extract;
 pub use image::{Image, ImageSettings};
-pub use manifest::{BackupId, Manifest, Skipped};
+pub use integrity::{Integrity, Segment};
+pub use manifest::{BackupId, LeftOut, LeftOutPath, Manifest, Skipped};

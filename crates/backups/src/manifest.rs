@@ -9,10 +9,15 @@ use sandkeep_objects::ObjectKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::integrity::Integrity;
+use crate::selection::Rule;
 use crate::{InvalidBackupId, RestoreError};
 
 /// A restore is refused this long before the backup expires, so that it does not expire while in use.
 const EXPIRY_MARGIN_MILLISECONDS: f64 = 60_000.0;
+
+/// Of manifests that are written now.
+pub(crate) const MANIFEST_VERSION: u32 = 1;
 
 /// Names a backup; its objects are `backups/{id}/data.sqsh` and `backups/{id}/meta.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,6 +72,55 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// What one rule left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// `exclude` or `gitignore`.
+    pub by: String,
+    /// The pattern, as it was written.
+    pub pattern: String,
+    /// File and line of a pattern of git's, from the top of its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Names that it matched; a directory counts once.
+    pub names: u64,
+    /// Everything but directories, at these names and below.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+impl LeftOut {
+    /// Nothing yet.
+    pub(crate) fn by(rule: &Rule) -> Self {
+        match rule {
+            Rule::Exclude(pattern) => {
+                Self { by: "exclude".to_owned(), pattern: pattern.clone(), ..Self::default() }
+            }
+            Rule::Gitignore { pattern, source } => Self {
+                by: "gitignore".to_owned(),
+                pattern: pattern.clone(),
+                source: Some(source.clone()),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+/// Something that a dry run says would be left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutPath {
+    /// Path below the directory, lossy; a directory's ends with a slash.
+    pub path: String,
+    /// Why: index in the list of rules.
+    pub rule: usize,
+    /// Everything but directories, there and below.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
 /// The content of `meta.json`: the seeds' fields first, then ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,9 +143,27 @@ pub struct Manifest {
     /// Bytes of all files before compression.
     #[serde(default)]
     pub content_bytes: u64,
-    /// Files and directories left out by `excludes`; a directory counts once with all it contains.
+    /// Names left out by `excludes` and git's rules; a directory counts once with all it contains.
     #[serde(default)]
     pub excluded: u64,
+    /// What was left out, by rule: the first thousand rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Form of this manifest: 0 where nobody said, 1 since archives are hashed.
+    #[serde(default)]
+    pub version: u32,
+    /// The backup whose archive this one began with, if part of it was not read and sent again. Not needed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BackupId>,
+    /// Bytes that the store copied from there.
+    #[serde(default)]
+    pub copied_bytes: u64,
+    /// `frozen`: nothing in the sandbox ran while the files were taken; `fuzzy`: things did; none: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<String>,
+    /// Hashes of the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// ETag of the archive, pinned by restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive_etag: Option<String>,
@@ -116,19 +188,14 @@ impl Manifest {
 
     /// When a restore starts to be refused: creation plus ttl. None if `createdAt` is unreadable.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        let milliseconds = self.expiry_milliseconds()?;
-        // A ttl of centuries is a ttl.
-        if milliseconds >= Timestamp::MAX.as_millisecond() as f64 {
-            return Some(Timestamp::MAX);
-        }
-        Timestamp::from_millisecond(milliseconds as i64).ok()
+        expiry(&self.created_at, self.ttl)
     }
 
     /// Whether a restore is allowed: `now` plus a minute is not later than creation plus ttl.
     pub fn check_restorable(&self, now: SystemTime) -> Result<(), RestoreError> {
         let damaged =
             |what: &str| RestoreError::DamagedManifest { id: self.id.to_string(), what: what.into() };
-        let expiry = self.expiry_milliseconds().ok_or_else(|| damaged("createdAt is not a date"))?;
+        let expiry = expiry_milliseconds(&self.created_at, self.ttl).ok_or_else(|| damaged("createdAt is not a date"))?;
         let now = Timestamp::try_from(now).map_err(|_| damaged("the clock is out of range"))?;
         if now.as_millisecond() as f64 + EXPIRY_MARGIN_MILLISECONDS <= expiry {
             return Ok(());
@@ -136,12 +203,22 @@ impl Manifest {
         let expired_at = self.expires_at().map(format_timestamp).unwrap_or_default();
         Err(RestoreError::Expired { id: self.id.to_string(), expired_at })
     }
+}
 
-    /// In floating point like the seeds' own arithmetic: a ttl may be a fraction and has no upper limit.
-    fn expiry_milliseconds(&self) -> Option<f64> {
-        let created: Timestamp = self.created_at.parse().ok()?;
-        Some(created.as_millisecond() as f64 + self.ttl * 1000.0)
+/// Creation plus ttl; none if the date is unreadable.
+pub(crate) fn expiry(created_at: &str, ttl: f64) -> Option<Timestamp> {
+    let milliseconds = expiry_milliseconds(created_at, ttl)?;
+    // A ttl of centuries is a ttl.
+    if milliseconds >= Timestamp::MAX.as_millisecond() as f64 {
+        return Some(Timestamp::MAX);
     }
+    Timestamp::from_millisecond(milliseconds as i64).ok()
+}
+
+/// In floating point like the seeds' own arithmetic: a ttl may be a fraction and has no upper limit.
+fn expiry_milliseconds(created_at: &str, ttl: f64) -> Option<f64> {
+    let created: Timestamp = created_at.parse().ok()?;
+    Some(created.as_millisecond() as f64 + ttl * 1000.0)
 }
 
 /// ISO 8601 with milliseconds and `Z`, as JavaScript's `toISOString` writes it.

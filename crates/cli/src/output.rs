@@ -65,11 +65,9 @@ impl Output {
         drop(io::stderr().lock().write_all(bytes));
     }
 
-    /// Something for people beside the result.
+    /// Something that whoever reads the result should know.
     pub(crate) fn note(self, text: &str) {
-        if !self.json {
-            drop(writeln!(anstream::stderr(), "\x1b[36mnote\x1b[0m: {text}"));
-        }
+        drop(writeln!(anstream::stderr(), "\x1b[33mnote\x1b[0m: {text}"));
     }
 
     /// Why the command failed, and what to do.

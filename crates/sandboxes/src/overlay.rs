@@ -115,6 +115,25 @@ fn by_descriptor(descriptor: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", descriptor.as_raw_fd())
 }
 
+/// The layer that was made last below a directory.
+pub(crate) fn newest_layer(directory: &Path) -> io::Result<PathBuf> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let made = entry.metadata()?.modified()?;
+        if newest.as_ref().is_none_or(|(time, _)| made >= *time) {
+            newest = Some((made, entry.path()));
+        }
+    }
+    newest.map(|(_, path)| path).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Opens a directory of a layer for reading.
+pub(crate) fn open_layer(directory: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(CWD, directory, flags, Mode::empty())?)
+}
+
 /// A handle on a directory or file, in the mount namespace of this thread.
 pub(crate) fn open_path(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)

@@ -245,6 +245,33 @@ impl Sandbox {
         Ok(blocking(move || overlay::make_over_detached(&lower, &layer, &scratch)).await?)
     }
 
+    /// The directory with the `upper` and `work` of the layer that [`Self::overlay`] made last for that key.
+    pub async fn open_layer(&self, key: &str) -> Result<OwnedFd, Error> {
+        let directory = self.0.overlays_of(key);
+        let opened = blocking(move || overlay::newest_layer(&directory).and_then(|layer| overlay::open_layer(&layer)));
+        opened.await.map_err(|source| system("open an upper layer", source))
+    }
+
+    /// An empty directory in the sandbox's state, for files that are to be shown inside, under the name of an upper layer:
+    /// [`Self::drop_overlay`] removes it. To be shown by [`Self::show_tree`].
+    pub async fn make_tree(&self, key: &str) -> Result<OwnedFd, Error> {
+        self.root()?;
+        let directory = self.0.overlays_of(key).join("tree");
+        let made = blocking(move || {
+            std::fs::create_dir_all(&directory)?;
+            overlay::open_layer(&directory)
+        });
+        made.await.map_err(|source| system("make a directory", source))
+    }
+
+    /// A detached mount of the directory of [`Self::make_tree`], ready for [`Self::attach`].
+    pub async fn show_tree(&self, key: &str) -> Result<OwnedFd, Error> {
+        self.root()?;
+        let directory = self.0.overlays_of(key).join("tree");
+        let shown = blocking(move || crate::sys::mounts::clone_tree(&directory, false));
+        shown.await.map_err(|source| system("show a directory", source))
+    }
+
     /// Removes the upper layers of that key; they should not be attached any more.
     pub async fn drop_overlay(&self, key: &str) -> Result<(), Error> {
         let directory = self.0.overlays_of(key);

@@ -18,7 +18,12 @@ pub const BACKUP_FIELDS: &[&str] = &[
     "compression",
     "multipart",
     "localBucket",
+    "dryRun",
+    "full",
+    "freeze",
 ];
+/// Fields of a handle, as `createBackup` answers it, and what a restore takes beside them.
+pub const HANDLE_FIELDS: &[&str] = &["id", "dir", "localBucket", "info", "eager"];
 
 const ROOTS: [&str; 5] = ["/workspace", "/home", "/tmp", "/var/tmp", "/app"];
 const MAX_NAME_UNITS: usize = 256;
@@ -44,6 +49,12 @@ pub struct BackupOptions {
     pub multipart: bool,
     /// Use the binding's bucket directly.
     pub local_bucket: bool,
+    /// Only say what would be left out.
+    pub dry_run: bool,
+    /// Read everything again.
+    pub full: bool,
+    /// Freeze the sandbox while its files are taken.
+    pub freeze: bool,
 }
 
 /// Checked `compression`.
@@ -62,8 +73,12 @@ pub enum CompressionFormat {
     Gzip,
     /// lz4.
     Lz4,
-    /// zstd.
+    /// zstd, at the default level.
     Zstd,
+    /// zstd, at a level from 1 to 22.
+    ZstdLevel(u8),
+    /// Stored as it is.
+    None,
 }
 
 /// A checked handle.
@@ -75,6 +90,8 @@ pub struct RestoreHandle {
     pub dir: String,
     /// The backup was made through the binding.
     pub local_bucket: bool,
+    /// Write the files instead of showing the archive.
+    pub eager: bool,
 }
 
 fn invalid(message: impl Into<String>) -> InvalidInput {
@@ -99,6 +116,9 @@ pub fn backup_options(options: &Map<String, Value>) -> Result<BackupOptions, Inv
         compression: compression(options)?,
         multipart: boolean(options, "multipart", true)?,
         local_bucket: boolean(options, "localBucket", false)?,
+        dry_run: boolean(options, "dryRun", false)?,
+        full: boolean(options, "full", false)?,
+        freeze: boolean(options, "freeze", true)?,
     })
 }
 
@@ -111,12 +131,15 @@ pub fn restore_handle(handle: &Map<String, Value>) -> Result<RestoreHandle, Inva
     let dir = handle.get("dir").and_then(Value::as_str).filter(|dir| !dir.is_empty());
     let dir = dir.ok_or_else(|| invalid("Invalid backup: missing or invalid dir"))?;
     directory(dir, "Invalid backup: dir")?;
-    let local_bucket = match handle.get("localBucket") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(given)) => *given,
-        Some(_) => return Err(invalid("Invalid backup: localBucket must be a boolean")),
+    let flag = |name: &str| match handle.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(given)) => Ok(Some(*given)),
+        Some(_) => Err(invalid(format!("Invalid backup: {name} must be a boolean"))),
     };
-    Ok(RestoreHandle { id: id.to_owned(), dir: dir.to_owned(), local_bucket })
+    let local_bucket = flag("localBucket")?.unwrap_or(false);
+    // The seeds: a local restore extracts the archive.
+    let eager = flag("eager")?.unwrap_or(local_bucket);
+    Ok(RestoreHandle { id: id.to_owned(), dir: dir.to_owned(), local_bucket, eager })
 }
 
 fn directory(dir: &str, label: &str) -> Result<(), InvalidInput> {
@@ -181,20 +204,16 @@ fn format(value: Option<&Value>) -> Result<Option<CompressionFormat>, InvalidInp
         Some("gzip") => Ok(Some(CompressionFormat::Gzip)),
         Some("lz4") => Ok(Some(CompressionFormat::Lz4)),
         Some("zstd") => Ok(Some(CompressionFormat::Zstd)),
-        Some(later) if is_planned(later) => Err(InvalidInput::new(
-            ErrorCode::NotSupported,
-            format!(
-                "BackupOptions.compression.format \"{later}\" is not supported yet: use gzip, lz4 or zstd"
-            ),
-        )),
+        Some("none") => Ok(Some(CompressionFormat::None)),
+        Some(other) if level(other).is_some() => Ok(level(other).map(CompressionFormat::ZstdLevel)),
         Some(_) => Err(invalid("BackupOptions.compression.format must be one of: gzip, lz4, zstd")),
     }
 }
 
-/// Formats of ours that are to come: `none` and `zstd:LEVEL`.
-fn is_planned(format: &str) -> bool {
-    let level = |text: &str| text.parse::<u8>().is_ok_and(|level| (1..=22).contains(&level));
-    format == "none" || format.strip_prefix("zstd:").is_some_and(level)
+/// The level in `zstd:LEVEL`.
+fn level(format: &str) -> Option<u8> {
+    let level = format.strip_prefix("zstd:")?.parse().ok()?;
+    (1..=22).contains(&level).then_some(level)
 }
 
 fn threads(value: Option<&Value>) -> Result<u64, InvalidInput> {

@@ -6,14 +6,8 @@ use http::Method;
 use super::connection::Call;
 use super::{Client, EventStream};
 use crate::{
-    BackupEvent, BackupInfo, BackupList, BackupRequest, BucketInfo, BucketLifecycle, BucketList, ClientError,
-    CreateBucket, DirectoryBackup, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists,
-    FileWritten, GrantInfo, GrantList, GrantRequest, MakeDirectory, MigrationInfo, MigrationRequest,
-    MountInfo, MountList, MountRequest, RestoreResult, SandboxInfo, SandboxList, SandboxOptions, ServiceInfo,
-    routes,
+    BucketInfo, BucketLifecycle, BucketList, ClientError, CreateBucket, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten, GrantInfo, GrantList, GrantRequest, MakeDirectory, MigrationInfo, MigrationRequest, MountInfo, MountList, MountRequest, SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, routes,
 };
-
-const EVENTS: &str = "text/event-stream";
 
 /// The service.
 impl Client {
@@ -153,56 +147,6 @@ impl Client {
     /// Takes a grant back.
     pub async fn revoke(&self, id: &str, grant: &str) -> Result<(), ClientError> {
         self.connection.send(Call::new(Method::DELETE, routes::grant(id, grant))).await.map(drop)
-    }
-}
-
-/// Backups.
-impl Client {
-    /// Makes a backup of a directory of a sandbox.
-    pub async fn create_backup(
-        &self,
-        id: &str,
-        request: &BackupRequest,
-    ) -> Result<DirectoryBackup, ClientError> {
-        self.connection
-            .send_for(Call::new(Method::POST, routes::of_sandbox(id, "backups")).json(request))
-            .await
-    }
-
-    /// The same with progress. Dropping the stream cancels the backup.
-    pub async fn create_backup_stream(
-        &self,
-        id: &str,
-        request: &BackupRequest,
-    ) -> Result<EventStream<BackupEvent>, ClientError> {
-        let call = Call::new(Method::POST, routes::of_sandbox(id, "backups")).json(request).accepting(EVENTS);
-        Ok(EventStream::new(self.connection.send(call).await?.into_body()))
-    }
-
-    /// Shows a backup in a directory of a sandbox.
-    pub async fn restore_backup(
-        &self,
-        id: &str,
-        backup: &DirectoryBackup,
-    ) -> Result<RestoreResult, ClientError> {
-        self.connection
-            .send_for(Call::new(Method::POST, routes::of_sandbox(id, "restore")).json(backup))
-            .await
-    }
-
-    /// All backups.
-    pub async fn backups(&self) -> Result<BackupList, ClientError> {
-        self.connection.send_for(Call::new(Method::GET, routes::BACKUPS)).await
-    }
-
-    /// About one.
-    pub async fn backup(&self, backup_id: &str) -> Result<BackupInfo, ClientError> {
-        self.connection.send_for(Call::new(Method::GET, routes::backup(backup_id))).await
-    }
-
-    /// Removes one.
-    pub async fn delete_backup(&self, backup_id: &str) -> Result<(), ClientError> {
-        self.connection.send(Call::new(Method::DELETE, routes::backup(backup_id))).await.map(drop)
     }
 }
 

@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+    pub(super) fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> ClientError {
         ClientError::Unreachable { address: self.address.to_string(), source: Box::new(source) }
     }
 }

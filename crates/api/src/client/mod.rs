@@ -1,5 +1,6 @@
 //! A typed client of our routes.
 
+mod backups;
 mod calls;
 mod connection;
 mod events;

@@ -11,8 +11,9 @@ mod sandboxes;
 mod service;
 
 pub use backups::{
-    BackupCompression, BackupEvent, BackupInfo, BackupList, BackupProgress, BackupRequest, DirectoryBackup,
-    RestoreResult,
+    BackupCompression, BackupEvent, BackupInfo, BackupList, BackupMade, BackupPreview, BackupProgress, BackupQuery,
+    BackupRequest, BackupVerified, CopyBackupRequest, DirectoryBackup, LeftOutName, LeftOutRule, PruneRequest,
+    PruneResult, PrunedBackup, RestoreRequest, RestoreResult, SkippedName,
 };
 pub use bridge::{Created, ExitEvent, Running, StreamError};
 pub use buckets::{

@@ -109,7 +109,8 @@ fn backup_options() {
 fn resolved(options: &BackupOptions, excludes: Option<Value>) -> Value {
     let format = match options.compression.format {
         Some(CompressionFormat::Gzip) => "gzip",
-        Some(CompressionFormat::Zstd) => "zstd",
+        Some(CompressionFormat::Zstd | CompressionFormat::ZstdLevel(_)) => "zstd",
+        Some(CompressionFormat::None) => "none",
         None | Some(CompressionFormat::Lz4) => "lz4",
     };
     json!({
@@ -129,12 +130,33 @@ fn number(value: f64) -> Value {
 }
 
 #[test]
-fn formats_to_come_are_named_as_not_supported() {
-    for format in ["none", "zstd:19"] {
+fn formats_of_ours_are_taken_too() {
+    for (format, expected) in [
+        ("none", Some(checks::CompressionFormat::None)),
+        ("zstd:19", Some(checks::CompressionFormat::ZstdLevel(19))),
+    ] {
         let input = json!({"dir": "/workspace", "compression": {"format": format}});
-        let error = checks::backup_options(object(&input)).expect_err("not built yet");
-        assert_eq!(error.code.as_str(), "NOT_SUPPORTED");
-        assert!(error.message.contains(format), "{error}");
+        assert_eq!(checks::backup_options(object(&input)).expect("valid").compression.format, expected);
+    }
+    for format in ["zstd:0", "zstd:23", "zstd:", "zstd:x", "xz"] {
+        let input = json!({"dir": "/workspace", "compression": {"format": format}});
+        let error = checks::backup_options(object(&input)).expect_err(format);
+        assert_eq!(error.code.as_str(), "INVALID_BACKUP_CONFIG");
+    }
+}
+
+#[test]
+fn handles_of_local_backups_are_extracted_unless_they_say_otherwise() {
+    let id = "0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e";
+    for (fields, expected) in [
+        (json!({}), false),
+        (json!({"localBucket": true}), true),
+        (json!({"localBucket": true, "eager": false}), false),
+        (json!({"eager": true}), true),
+    ] {
+        let mut input = json!({"id": id, "dir": "/workspace"});
+        input.as_object_mut().expect("an object").extend(object(&fields).clone());
+        assert_eq!(checks::restore_handle(object(&input)).expect("valid").eager, expected, "{fields}");
     }
 }
 

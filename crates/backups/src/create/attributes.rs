@@ -82,6 +82,47 @@ pub(super) struct Signature {
 }
 
 impl Signature {
+    /// The host's number of the inode.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Seconds since 1970 of the last change of anything about it.
+    pub(super) fn changed_at(&self) -> i64 {
+        self.changed.0
+    }
+
+    /// As recorded on this host.
+    pub(super) fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (modified, changed) = (self.modified, self.changed);
+        let words = [self.number, self.size, modified.0 as u64, changed.0 as u64];
+        let small = u64::from(modified.1) << 32 | u64::from(changed.1);
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words.into_iter().chain([small])) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// From what was recorded.
+    pub(super) fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        let word = |at: usize| crate::squashfs::format::read_u64(bytes, at * 8);
+        Self {
+            number: word(0),
+            size: word(1),
+            modified: (word(2).cast_signed(), (word(4) >> 32) as u32),
+            changed: (word(3).cast_signed(), word(4) as u32),
+        }
+    }
+
+    /// Bytes of [`Self::encode`].
+    pub(super) const BYTES: usize = 40;
+
     pub(super) fn of(stat: &Statx) -> Self {
         Self {
             number: stat.stx_ino,

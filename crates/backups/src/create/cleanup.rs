@@ -38,10 +38,6 @@ impl Cleanup {
         &self.archive
     }
 
-    pub(super) fn manifest(&self) -> &ObjectKey {
-        &self.manifest
-    }
-
     pub(super) fn upload_may_exist(&self) {
         self.left().upload = UploadState::Unknown;
     }

@@ -12,17 +12,17 @@ const MAX_ATTEMPTS: usize = 1000;
 
 /// The root of an archive.
 #[derive(Debug)]
-pub(super) struct SourceDirectory {
+pub(crate) struct SourceDirectory {
     directory: OwnedFd,
 }
 
 impl SourceDirectory {
-    pub(super) fn new(directory: OwnedFd) -> Self {
+    pub(crate) fn new(directory: OwnedFd) -> Self {
         Self { directory }
     }
 
     /// Opens a directory for reading its names; the empty path is the root.
-    pub(super) fn open_directory(&self, path: &[u8]) -> Result<OwnedFd> {
+    pub(crate) fn open_directory(&self, path: &[u8]) -> Result<OwnedFd> {
         self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 

@@ -14,6 +14,7 @@ pub(super) struct Meter {
     total_bytes: AtomicU64,
     read_bytes: AtomicU64,
     uploaded_bytes: AtomicU64,
+    copied_bytes: AtomicU64,
     sink: Arc<dyn ProgressSink>,
     reported: Mutex<Option<Instant>>,
 }
@@ -26,6 +27,7 @@ impl Meter {
             total_bytes: zero(),
             read_bytes: zero(),
             uploaded_bytes: zero(),
+            copied_bytes: zero(),
             sink,
             reported: Mutex::new(None),
         }
@@ -47,6 +49,30 @@ impl Meter {
         self.tick();
     }
 
+    pub(super) fn copied(&self, bytes: u64) {
+        self.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.tick();
+    }
+
+    /// Begins again: what was done so far did not count.
+    pub(super) fn reset(&self) {
+        let all = [
+            &self.entries,
+            &self.total_bytes,
+            &self.read_bytes,
+            &self.uploaded_bytes,
+            &self.copied_bytes,
+        ];
+        for counter in all {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that the server copied so far.
+    pub(super) fn copied_bytes(&self) -> u64 {
+        self.copied_bytes.load(Ordering::Relaxed)
+    }
+
     /// Reports the state as it is now, however recent the last report is.
     pub(super) fn report(&self) {
         self.sink.report(Progress {
@@ -54,6 +80,7 @@ impl Meter {
             total_bytes: self.total_bytes.load(Ordering::Relaxed),
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
             uploaded_bytes: self.uploaded_bytes.load(Ordering::Relaxed),
+            copied_bytes: self.copied_bytes.load(Ordering::Relaxed),
         });
     }
 

@@ -5,47 +5,122 @@
 
 mod archive;
 mod attributes;
+mod base;
 mod cleanup;
 mod content;
 mod directory;
+mod ignored;
+mod known;
+mod lower;
 mod meter;
 mod parts;
+mod previous;
 mod report;
 mod scan;
 mod spool;
 mod upload;
 mod xattrs;
 
+use std::fmt;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use sandkeep_objects::{ETag, ObjectMetadata, ObjectStore, PutRequest, WriteConditions};
+use sandkeep_objects::{
+    Conditions, CopySource, ETag, ObjectMetadata, ObjectStore, PutRequest, WriteConditions,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::base::fetch;
+pub(crate) use self::directory::SourceDirectory;
+
 use self::archive::{Job, Written};
 use self::cleanup::Cleanup;
+use self::known::Known;
 use self::meter::Meter;
 use self::parts::Part;
 use self::upload::Target;
-use crate::manifest::format_timestamp;
-use crate::{BackupId, CreateError, Manifest};
+use crate::catalogue::{Summary, put_entry};
+use crate::manifest::{MANIFEST_VERSION, format_timestamp};
+use crate::{BackupId, CreateError, InvalidCompression, LeftOut, LeftOutPath, Manifest};
 
 /// How blocks are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// zlib, level 6: what every squashfs reader knows.
     Gzip,
     /// lz4: least work.
     Lz4,
-    /// zstd level 1: as cheap as lz4 and a third smaller.
-    #[default]
-    Zstd,
+    /// zstd: at level 1 as cheap as lz4 and a third smaller.
+    Zstd(ZstdLevel),
+    /// Stored as it is.
+    None,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Zstd(ZstdLevel::default())
+    }
+}
+
+impl FromStr for Compression {
+    type Err = InvalidCompression;
+
+    /// `gzip`, `lz4`, `zstd`, `zstd:1` to `zstd:22`, or `none`.
+    fn from_str(text: &str) -> Result<Self, InvalidCompression> {
+        let invalid = || InvalidCompression { text: text.to_owned() };
+        Ok(match text {
+            "gzip" => Self::Gzip,
+            "lz4" => Self::Lz4,
+            "zstd" => Self::default(),
+            "none" => Self::None,
+            _ => {
+                let level = text.strip_prefix("zstd:").and_then(|level| level.parse().ok());
+                Self::Zstd(level.and_then(ZstdLevel::new).ok_or_else(invalid)?)
+            }
+        })
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gzip => f.write_str("gzip"),
+            Self::Lz4 => f.write_str("lz4"),
+            Self::Zstd(level) => write!(f, "zstd:{}", level.0),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+/// How hard zstd tries, 1 to 22.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ZstdLevel(u8);
+
+impl ZstdLevel {
+    /// None: there is no such level.
+    pub fn new(level: u8) -> Option<Self> {
+        (1..=22).contains(&level).then_some(Self(level))
+    }
+
+    pub(crate) fn number(self) -> i32 {
+        self.0.into()
+    }
+}
+
+impl Default for ZstdLevel {
+    fn default() -> Self {
+        Self(1)
+    }
 }
 
 /// What to make.
@@ -65,12 +140,17 @@ pub struct CreateOptions {
     pub ttl: f64,
     /// Patterns as the caller gave them (contract.md section 7).
     pub excludes: Vec<String>,
-    /// Codec of all blocks.
-    pub compression: Compression,
+    /// Leave out what git ignores.
+    pub gitignore: bool,
+    /// Codec of all blocks; none: that of the archive that the new one begins with, else the default.
+    pub compression: Option<Compression>,
     /// Threads that read and compress, at least 1.
     pub threads: usize,
     /// False: one PUT instead of a multipart upload.
     pub multipart: bool,
+    /// A file on this host that belongs to the directory: what the last backup of it left for this one, and what this
+    /// one leaves for the next. None: every file is read every time.
+    pub record: Option<PathBuf>,
 }
 
 /// What to read.
@@ -80,6 +160,19 @@ pub struct Source {
     pub directory: OwnedFd,
     /// Subtracted from every owner found: the first host id of the sandbox's block; 0 on the host.
     pub id_base: u32,
+    /// How the directory came about, if it is a restored one.
+    pub overlay: Option<Overlay>,
+}
+
+/// A restored directory: an overlay over the archive of a backup.
+#[derive(Debug)]
+pub struct Overlay {
+    /// The directory with the overlay's `upper` and `work`.
+    pub layer: OwnedFd,
+    /// The backup below.
+    pub backup: BackupId,
+    /// Paths below the directory on which other things are mounted.
+    pub mounts: Vec<String>,
 }
 
 /// How far a backup is.
@@ -94,12 +187,58 @@ pub struct Progress {
     pub read_bytes: u64,
     /// Bytes uploaded so far.
     pub uploaded_bytes: u64,
+    /// Bytes that the store has copied from an earlier archive so far.
+    #[serde(default)]
+    pub copied_bytes: u64,
+}
+
+/// What a backup would hold and leave out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// Names in the archive.
+    pub entries: u64,
+    /// Bytes of all files.
+    pub content_bytes: u64,
+    /// Rules that leave something out.
+    pub rules: Vec<LeftOut>,
+    /// What they leave out: the first ten thousand.
+    pub left_out: Vec<LeftOutPath>,
+    /// Names left out in all.
+    pub excluded: u64,
 }
 
 /// Receives progress, a few times a second.
 pub trait ProgressSink: Send + Sync {
     /// Takes the newest state.
     fn report(&self, progress: Progress);
+}
+
+/// Says what a backup with these options would hold and leave out. Uploads nothing.
+pub async fn preview(
+    store: Arc<dyn ObjectStore>,
+    source: Source,
+    options: CreateOptions,
+    cancel: CancellationToken,
+) -> Result<Preview, CreateError> {
+    let stop = cancel.child_token();
+    let _stop_on_drop = stop.clone().drop_guard();
+    let meter = Arc::new(Meter::new(Arc::new(Silent)));
+    let source = Arc::new(Source { overlay: None, ..source });
+    let runtime = tokio::runtime::Handle::current();
+    let job = Job { source, options, meter, stop, parts: None, known: None, store, runtime };
+    let (tree, mut report) = join(tokio::task::spawn_blocking(move || archive::preview(&job))).await?;
+    let (entries, content_bytes) = archive::totals(&tree);
+    let rules = report.left_out().to_vec();
+    let excluded = rules.iter().map(|rule| rule.names).sum();
+    Ok(Preview { entries, content_bytes, rules, left_out: report.take_listed(), excluded })
+}
+
+/// Tells nobody.
+struct Silent;
+
+impl ProgressSink for Silent {
+    fn report(&self, _: Progress) {}
 }
 
 /// Archives a directory into the bucket. On any error nothing is left in the bucket.
@@ -134,21 +273,45 @@ struct Backup {
 
 impl Backup {
     async fn make(&self, source: Source) -> Result<Manifest, CreateError> {
-        let (written, etag) = self.archive(source).await?;
-        let target = self.target();
-        upload::verify(&target, written.bytes, &etag).await?;
+        let known = self.unless_cancelled(Known::find(&self.store, &source, &self.options)).await?;
+        let source = Arc::new(source);
+        let base = known.as_ref().map(|known| CopySource {
+            bucket: None,
+            key: known.base.id.archive_key(&self.options.key_prefix),
+            conditions: Conditions { if_match: Some(known.base.etag.clone()), ..Conditions::default() },
+        });
+        let cannot_copy = AtomicBool::new(false);
+        let mut archived = self.archive(&source, known, base.as_ref(), &cannot_copy).await;
+        if archived.is_err() && cannot_copy.load(Ordering::SeqCst) && !self.cancel.is_cancelled() {
+            self.cleanup.run().await;
+            self.meter.reset();
+            archived = self.archive(&source, None, None, &cannot_copy).await;
+        }
+        let (mut written, etag) = archived?;
+        upload::verify(&self.target(None, &cannot_copy), written.bytes, &etag).await?;
         if self.cancel.is_cancelled() {
             return Err(CreateError::Cancelled);
         }
+        let record = self.options.record.clone().zip(written.draft.take());
+        let next = written.base(&self.options, etag.clone());
         let manifest = self.manifest(written, etag);
         self.publish(&manifest).await?;
         self.cleanup.keep();
         self.meter.report();
+        if let Some((path, draft)) = record {
+            self.record(path, draft, next).await;
+        }
         Ok(manifest)
     }
 
     /// Makes and uploads the archive. When this returns, no thread works any more.
-    async fn archive(&self, source: Source) -> Result<(Written, ETag), CreateError> {
+    async fn archive(
+        &self,
+        source: &Arc<Source>,
+        known: Option<Known>,
+        base: Option<&CopySource>,
+        cannot_copy: &AtomicBool,
+    ) -> Result<(Written, ETag), CreateError> {
         // Stops the thread also when this future is dropped.
         let stop = self.cancel.child_token();
         let _stop_on_drop = stop.clone().drop_guard();
@@ -156,27 +319,31 @@ impl Backup {
         let (parts, receiver) =
             if self.options.multipart { (Some(parts), Some(receiver)) } else { (None, None) };
         let job = Job {
-            source,
+            source: Arc::clone(source),
             options: self.options.clone(),
             meter: Arc::clone(&self.meter),
             stop: stop.clone(),
             parts,
+            known,
+            store: Arc::clone(&self.store),
+            runtime: tokio::runtime::Handle::current(),
         };
         let thread = tokio::task::spawn_blocking(move || archive::write(job));
+        let target = self.target(base, cannot_copy);
         match receiver {
-            Some(receiver) => self.upload_while_made(thread, receiver, &stop).await,
-            None => self.upload_when_made(thread).await,
+            Some(receiver) => self.upload_while_made(&target, thread, receiver, &stop).await,
+            None => self.upload_when_made(&target, thread).await,
         }
     }
 
     async fn upload_while_made(
         &self,
+        target: &Target<'_>,
         thread: JoinHandle<Result<Written, CreateError>>,
         receiver: mpsc::Receiver<Part>,
         stop: &CancellationToken,
     ) -> Result<(Written, ETag), CreateError> {
-        let target = self.target();
-        let uploaded = self.unless_cancelled(upload::upload_parts(&target, receiver)).await;
+        let uploaded = self.unless_cancelled(upload::upload_parts(target, receiver)).await;
         if uploaded.is_err() {
             stop.cancel();
         }
@@ -189,13 +356,23 @@ impl Backup {
 
     async fn upload_when_made(
         &self,
+        target: &Target<'_>,
         thread: JoinHandle<Result<Written, CreateError>>,
     ) -> Result<(Written, ETag), CreateError> {
         let mut written = join(thread).await?;
         let spool = written.spool.take().expect("without parts there is a temporary file");
-        let target = self.target();
-        let etag = self.unless_cancelled(upload::upload_spool(&target, spool, written.bytes)).await?;
+        let etag = self.unless_cancelled(upload::upload_spool(target, spool, written.bytes)).await?;
         Ok((written, etag))
+    }
+
+    /// The backup is made; what cannot be left for the next one is no reason to say otherwise.
+    async fn record(&self, path: PathBuf, draft: previous::Draft, base: base::Base) {
+        let (location, prefix) = (self.store.location(), self.options.key_prefix.clone());
+        let written =
+            tokio::task::spawn_blocking(move || draft.write(&path, location, prefix, base)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the next backup will have to read every file");
+        }
     }
 
     async fn unless_cancelled<T>(
@@ -209,12 +386,14 @@ impl Backup {
         }
     }
 
-    fn target(&self) -> Target<'_> {
+    fn target<'a>(&'a self, base: Option<&'a CopySource>, cannot_copy: &'a AtomicBool) -> Target<'a> {
         Target {
             store: self.store.as_ref(),
             key: self.cleanup.archive(),
             meter: &self.meter,
             cleanup: &self.cleanup,
+            base,
+            cannot_copy,
         }
     }
 
@@ -231,8 +410,14 @@ impl Backup {
             created_at: format_timestamp(created),
             entries: written.entries,
             content_bytes: written.content_bytes,
-            excluded: written.report.excluded,
+            excluded: written.report.left_out().iter().map(|rule| rule.names).sum(),
+            left_out: written.report.left_out().to_vec(),
             archive_etag: Some(etag.0),
+            consistency: None,
+            base: written.begun.as_ref().map(|base| base.id.clone()),
+            copied_bytes: self.meter.copied_bytes(),
+            integrity: Some(written.integrity),
+            version: MANIFEST_VERSION,
             skipped: written.report.skipped,
             skipped_count: written.report.skipped_count,
         }
@@ -240,23 +425,32 @@ impl Backup {
 
     /// Not cancelled half way: when it is written, the backup exists.
     async fn publish(&self, manifest: &Manifest) -> Result<(), CreateError> {
-        let json = serde_json::to_vec(manifest).expect("a manifest has string keys and finite numbers");
-        let metadata =
-            ObjectMetadata { content_type: Some("application/json".to_owned()), ..ObjectMetadata::default() };
-        let key = self.cleanup.manifest().clone();
         self.cleanup.manifest_may_exist();
-        self.store
-            .put(
-                PutRequest { key, metadata, conditions: WriteConditions::None },
-                bytes::Bytes::from(json).into(),
-            )
-            .await?;
-        Ok(())
+        let summary = Summary::of(manifest);
+        let (published, ()) = futures::join!(
+            publish_manifest(self.store.as_ref(), &self.options.key_prefix, manifest),
+            put_entry(self.store.as_ref(), &self.options.key_prefix, &summary),
+        );
+        Ok(published?)
     }
 }
 
+/// Writes `meta.json`.
+pub(crate) async fn publish_manifest(
+    store: &dyn ObjectStore,
+    key_prefix: &str,
+    manifest: &Manifest,
+) -> sandkeep_objects::Result<()> {
+    let json = serde_json::to_vec(manifest).expect("a manifest has string keys and finite numbers");
+    let metadata =
+        ObjectMetadata { content_type: Some("application/json".to_owned()), ..ObjectMetadata::default() };
+    let key = manifest.id.manifest_key(key_prefix);
+    let request = PutRequest { key, metadata, conditions: WriteConditions::None };
+    store.put(request, bytes::Bytes::from(json).into()).await.map(drop)
+}
+
 /// The thread's result; its panic goes on here.
-async fn join(thread: JoinHandle<Result<Written, CreateError>>) -> Result<Written, CreateError> {
+async fn join<T>(thread: JoinHandle<Result<T, CreateError>>) -> Result<T, CreateError> {
     match thread.await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -5,7 +5,9 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags, open};
 
+use super::parts::MIN_PART_BYTES;
 use crate::CreateError;
+use crate::integrity::{Integrity, Segmenter};
 use crate::squashfs::format::SUPERBLOCK_BYTES;
 use crate::squashfs::writer::Sink;
 
@@ -17,6 +19,7 @@ const MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub(super) struct SpoolSink {
     file: File,
     length: u64,
+    segmenter: Segmenter,
 }
 
 impl SpoolSink {
@@ -25,7 +28,7 @@ impl SpoolSink {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let file = open(&directory, flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(|error| CreateError::Temporary { source: error.into() })?;
-        Ok(Self { file: file.into(), length: 0 })
+        Ok(Self { file: file.into(), length: 0, segmenter: Segmenter::new(MIN_PART_BYTES) })
     }
 
     pub(super) fn into_file(self) -> File {
@@ -42,10 +45,20 @@ impl Sink for SpoolSink {
         let written = self.file.write_all_at(bytes, self.length);
         written.map_err(|source| CreateError::Temporary { source })?;
         self.length = end;
+        self.segmenter.write(bytes);
         Ok(())
     }
 
-    fn finish(&mut self, superblock: &[u8; SUPERBLOCK_BYTES]) -> Result<(), CreateError> {
-        self.file.write_all_at(superblock, 0).map_err(|source| CreateError::Temporary { source })
+    fn end_data(&mut self) {
+        self.segmenter.cut();
+    }
+
+    fn finish(&mut self, superblock: &[u8; SUPERBLOCK_BYTES]) -> Result<Integrity, CreateError> {
+        let failed = |source| CreateError::Temporary { source };
+        self.file.write_all_at(superblock, 0).map_err(failed)?;
+        let segmenter = std::mem::replace(&mut self.segmenter, Segmenter::new(1));
+        let mut first = vec![0; segmenter.first_bytes() as usize];
+        self.file.read_exact_at(&mut first, 0).map_err(failed)?;
+        Ok(segmenter.finish(&first))
     }
 }

@@ -1,12 +1,15 @@
 //! The asynchronous half of a backup: parts to the store while they are made.
 
 use std::fs::File;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use sandkeep_objects::{
-    Body, CompletedPart, Conditions, CreateUpload, ETag, Error, ObjectKey, ObjectMetadata, ObjectStore,
+    Body, CompletedPart, Conditions, CopySource, CreateUpload, ETag, Error, ObjectKey, ObjectMetadata, ObjectStore,
     PutRequest, Result, Upload, WriteConditions,
 };
 use tokio::sync::mpsc;
@@ -29,6 +32,10 @@ pub(super) struct Target<'a> {
     pub(super) key: &'a ObjectKey,
     pub(super) meter: &'a Meter,
     pub(super) cleanup: &'a Cleanup,
+    /// The archive that the new one begins with.
+    pub(super) base: Option<&'a CopySource>,
+    /// Set when the server could not copy from it.
+    pub(super) cannot_copy: &'a AtomicBool,
 }
 
 /// Uploads parts as they come; none if they end early, because making them failed.
@@ -40,7 +47,7 @@ pub(super) async fn upload_parts(
         None => Ok(None),
         Some(Part::Whole(bytes)) => put_whole(target, bytes).await.map(Some),
         Some(Part::End) => Err(Error::Corrupt { what: "an archive without parts".to_owned() }),
-        Some(first @ Part::Numbered { .. }) => upload_multipart(target, first, parts).await,
+        Some(first @ (Part::Numbered { .. } | Part::Copied { .. })) => upload_multipart(target, first, parts).await,
     }
 }
 
@@ -104,7 +111,10 @@ async fn upload_multipart(
     loop {
         match next.take() {
             Some(Part::Numbered { number, bytes }) => {
-                in_flight.push(upload_part(target, &upload, number, bytes));
+                in_flight.push(Either::Left(upload_part(target, &upload, number, bytes)));
+            }
+            Some(Part::Copied { number, range }) => {
+                in_flight.push(Either::Right(copy_part(target, &upload, number, range)));
             }
             Some(Part::Whole(_)) => return Err(Error::Corrupt { what: "parts of one archive".to_owned() }),
             Some(Part::End) => break,
@@ -138,6 +148,24 @@ async fn upload_part(
     let length = bytes.len() as u64;
     let etag = target.store.upload_part(upload, number, bytes.into()).await?;
     target.meter.uploaded(length);
+    Ok(CompletedPart { number, etag })
+}
+
+/// Has the server fill a part; whatever it answers, the archive can be made without its help.
+async fn copy_part(
+    target: &Target<'_>,
+    upload: &Upload,
+    number: u32,
+    range: Range<u64>,
+) -> Result<CompletedPart> {
+    let source = target.base.cloned().ok_or(Error::Unsupported { what: "parts copied from nowhere" })?;
+    let length = range.end - range.start;
+    let copied = target.store.upload_part_copy(upload, number, source, range).await;
+    let etag = copied.inspect_err(|error| {
+        tracing::info!(%error, "the store does not copy parts of the last archive");
+        target.cannot_copy.store(true, Ordering::SeqCst);
+    })?;
+    target.meter.copied(length);
     Ok(CompletedPart { number, etag })
 }
 

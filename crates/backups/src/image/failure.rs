@@ -47,7 +47,7 @@ impl From<ReadError> for Failure {
 }
 
 /// A damaged archive.
-pub(super) fn damaged(id: &BackupId, what: impl Into<String>) -> RestoreError {
+pub(crate) fn damaged(id: &BackupId, what: impl Into<String>) -> RestoreError {
     RestoreError::DamagedArchive { id: id.to_string(), what: what.into() }
 }
 

@@ -23,6 +23,7 @@ const ROOT: u32 = 1;
 const NOBODY: u32 = 65_534;
 /// What overlayfs writes into an upper layer. An archive may not steer the overlay that it lies under.
 const OVERLAY_XATTRS: &[u8] = b"trusted.overlay.";
+const CAPABILITY: &[u8] = b"security.capability";
 /// Offsets of `.` and `..`; names follow.
 const AFTER_DOT: u64 = 1;
 const AFTER_DOT_DOT: u64 = 2;
@@ -64,6 +65,18 @@ fn size_and_blocks(content: &Content) -> (u64, u64) {
         Content::Directory(directory) => (u64::from(directory.size), 0),
         _ => (0, 0),
     }
+}
+
+/// An ordinary capability (version 2) as one that the root of a sandbox has set (version 3, with its id on the host).
+fn capability_of_root(mut value: Vec<u8>, root: u32) -> Vec<u8> {
+    const VERSION_2_BYTES: usize = 20;
+    const VERSION_2: u8 = 2;
+    const VERSION_3: u8 = 3;
+    if root != 0 && value.len() == VERSION_2_BYTES && value[3] == VERSION_2 {
+        value[3] = VERSION_3;
+        value.extend(root.to_le_bytes());
+    }
+    value
 }
 
 impl Image {
@@ -282,10 +295,9 @@ impl FileSystem for Image {
             return Err(Errno::ENODATA);
         }
         let inode = self.inode(inode).await?;
-        self.looked_up(|reader| reader.xattr(inode.xattrs, name))
-            .await
-            .map_err(|failure| failure.errno())?
-            .ok_or(Errno::ENODATA)
+        let found = self.looked_up(|reader| reader.xattr(inode.xattrs, name)).await;
+        let value = found.map_err(|failure| failure.errno())?.ok_or(Errno::ENODATA)?;
+        Ok(if name == CAPABILITY { capability_of_root(value, self.id_base) } else { value })
     }
 
     async fn list_xattrs(&self, inode: Node) -> Result<Vec<Vec<u8>>> {

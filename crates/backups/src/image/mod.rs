@@ -21,6 +21,7 @@ use crate::squashfs::reader::{Archive, ReadError, Reader};
 
 use blocks::Blocks;
 use failure::Failure;
+pub(crate) use failure::damaged;
 pub use settings::ImageSettings;
 use tables::{AtHand, Held, Tables};
 

@@ -36,6 +36,27 @@ impl Image {
         settings: ImageSettings,
         now: SystemTime,
     ) -> Result<Self, RestoreError> {
+        Self::open_if(store, id, settings, |manifest| manifest.check_restorable(now)).await
+    }
+
+    /// The same for whoever only wants to look.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for expiry.
+    pub async fn open_even_if_expired(
+        store: Arc<dyn ObjectStore>,
+        id: &BackupId,
+        settings: ImageSettings,
+    ) -> Result<Self, RestoreError> {
+        Self::open_if(store, id, settings, |_| Ok(())).await
+    }
+
+    async fn open_if(
+        store: Arc<dyn ObjectStore>,
+        id: &BackupId,
+        settings: ImageSettings,
+        check: impl FnOnce(&Manifest) -> Result<(), RestoreError>,
+    ) -> Result<Self, RestoreError> {
         let key = id.archive_key(&settings.key_prefix);
         let (manifest, head, tail) = futures::join!(
             inspect(Arc::clone(&store), &settings.key_prefix, id),
@@ -43,7 +64,7 @@ impl Image {
             first(&*store, &key, ByteRange::Last(TAIL)),
         );
         let manifest = manifest?;
-        manifest.check_restorable(now)?;
+        check(&manifest)?;
         let refused = |error| refused(id, error);
         let (head, tail) = (head.map_err(refused)?, tail.map_err(refused)?);
         check_version(id, &manifest, &head, &tail)?;

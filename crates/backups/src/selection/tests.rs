@@ -6,7 +6,7 @@ use super::*;
 
 fn excluded(patterns: &[&str], path: &str) -> bool {
     let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-    Excludes::new(&patterns).matches(&path.rsplit('/').map(str::as_bytes))
+    Excludes::new(&patterns).rule(&path.rsplit('/').map(str::as_bytes)).is_some()
 }
 
 #[track_caller]
@@ -101,6 +101,6 @@ proptest! {
 
     #[test]
     fn any_pattern_is_harmless(pattern in "\\PC{0,20}", name in proptest::collection::vec(any::<u8>(), 1..20)) {
-        Excludes::new(&[pattern]).matches(&std::iter::once(name.as_slice()));
+        Excludes::new(&[pattern]).rule(&std::iter::once(name.as_slice()));
     }
 }

@@ -4,13 +4,11 @@ use std::io;
 
 use flate2::{Compress, FlushCompress, Status};
 
-use crate::Compression;
+use crate::{Compression, ZstdLevel};
 use crate::squashfs::format;
 
 /// zlib's own default, and mksquashfs's in effect on most data.
 const GZIP_LEVEL: u32 = 6;
-/// Costs what lz4 costs, and its archives are a third smaller.
-const ZSTD_LEVEL: i32 = 1;
 
 /// Compresses blocks one by one; each thread has its own.
 pub(crate) struct Compressor {
@@ -23,6 +21,7 @@ enum Codec {
     Gzip(Box<Compress>),
     Lz4,
     Zstd(zstd::bulk::Compressor<'static>),
+    None,
 }
 
 impl Compressor {
@@ -32,7 +31,8 @@ impl Compressor {
                 Codec::Gzip(Box::new(Compress::new(flate2::Compression::new(GZIP_LEVEL), true)))
             }
             Compression::Lz4 => Codec::Lz4,
-            Compression::Zstd => Codec::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
+            Compression::Zstd(level) => Codec::Zstd(zstd::bulk::Compressor::new(level.number())?),
+            Compression::None => Codec::None,
         };
         Ok(Self { codec, packed: Vec::new() })
     }
@@ -50,6 +50,7 @@ impl Compressor {
                 packed.resize(zstd::zstd_safe::compress_bound(block.len()), 0);
                 compressor.compress_to_buffer(block, packed.as_mut_slice())?
             }
+            Codec::None => return Ok(None),
         };
         Ok((length < block.len()).then(|| packed[..length].to_vec()))
     }
@@ -64,12 +65,21 @@ fn gzip(stream: &mut Compress, block: &[u8], packed: &mut Vec<u8>) -> io::Result
 }
 
 impl Compression {
-    /// As the superblock names it.
+    /// As the superblock names it: archives without compression have to name a codec, too.
     pub(crate) fn codec(self) -> format::Codec {
         match self {
-            Self::Gzip => format::Codec::Gzip,
+            Self::Gzip | Self::None => format::Codec::Gzip,
             Self::Lz4 => format::Codec::Lz4,
-            Self::Zstd => format::Codec::Zstd,
+            Self::Zstd(_) => format::Codec::Zstd,
+        }
+    }
+
+    /// Of archives with that codec, where nobody asks for anything else.
+    pub(crate) fn of(codec: format::Codec) -> Self {
+        match codec {
+            format::Codec::Gzip => Self::Gzip,
+            format::Codec::Lz4 => Self::Lz4,
+            format::Codec::Zstd => Self::Zstd(ZstdLevel::default()),
         }
     }
 }

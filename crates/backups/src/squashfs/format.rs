@@ -40,6 +40,8 @@ pub(crate) mod flags {
     pub(crate) const DUPLICATES: u16 = 0x0040;
     /// The export table exists: inodes can be found by number.
     pub(crate) const EXPORTABLE: u16 = 0x0080;
+    /// Set by mksquashfs where inodes, data, fragments, xattrs and ids are not compressed.
+    pub(crate) const UNCOMPRESSED: u16 = 0x0001 | 0x0002 | 0x0008 | 0x0100 | 0x0800;
     /// There are no extended attributes.
     pub(crate) const NO_XATTRS: u16 = 0x0200;
     /// A metadata block with the codec's options follows the superblock.

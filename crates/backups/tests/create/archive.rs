@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
 use sandkeep_backups::{
-    BackupId, Compression, CreateError, CreateOptions, Manifest, Progress, ProgressSink, Source, create,
+    BackupId, CreateError, CreateOptions, Manifest, Progress, ProgressSink, Source, create,
 };
 use sandkeep_objects::{GetRequest, ListRequest, MemoryService, ObjectKey, ObjectService, ObjectStore};
 use tokio_util::sync::CancellationToken;
@@ -46,14 +46,16 @@ pub(crate) fn options() -> CreateOptions {
         name: None,
         ttl: 3600.0,
         excludes: Vec::new(),
-        compression: Compression::Zstd,
+        gitignore: false,
+        compression: None,
         threads: 2,
         multipart: true,
+        record: None,
     }
 }
 
 pub(crate) fn source(directory: &Path) -> Source {
-    Source { directory: File::open(directory).unwrap().into(), id_base: 0 }
+    Source { directory: File::open(directory).unwrap().into(), id_base: 0, overlay: None }
 }
 
 pub(crate) async fn create_into(
@@ -132,7 +134,9 @@ pub(crate) async fn read(store: &Arc<dyn ObjectStore>, key: ObjectKey) -> Vec<u8
 /// Keys of all objects and of all uploads.
 pub(crate) async fn left_in(store: &Arc<dyn ObjectStore>) -> Vec<String> {
     let page = store.list(ListRequest::default()).await.unwrap();
-    let objects = page.objects.into_iter().map(|object| object.key);
+    // The catalogue may be out of date.
+    let is_of_backup = |key: &ObjectKey| !key.display().contains("catalogue/");
+    let objects = page.objects.into_iter().map(|object| object.key).filter(is_of_backup);
     let uploads = store.list_uploads(b"").await.unwrap().into_iter().map(|info| info.upload.key);
     objects.chain(uploads).map(|key| key.display()).collect()
 }

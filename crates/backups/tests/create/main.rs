@@ -5,9 +5,13 @@
 mod archive;
 mod catalogue;
 mod changing;
+mod checkpoints;
 mod description;
 mod excludes;
+mod edits;
 mod fidelity;
+mod gitignore;
 mod kernel;
+mod moving;
 mod scripted;
 mod uploads;

@@ -84,8 +84,12 @@ async fn the_manifest_says_what_was_made() {
     let expected = serde_json::json!({
         "id": ID, "dir": "/workspace", "name": "a name", "sizeBytes": 4096, "ttl": 3600.0,
         "createdAt": "2024-05-06T07:08:09.123Z", "entries": 2, "contentBytes": 5, "excluded": 1,
-        "archiveEtag": manifest.archive_etag, "skippedCount": 0,
+        "archiveEtag": manifest.archive_etag, "skippedCount": 0, "version": 1, "copiedBytes": 0,
+        "leftOut": [{"by": "exclude", "pattern": "*.log", "names": 1, "files": 1, "bytes": 1}],
+        "integrity": manifest.integrity,
     });
+    let segments = manifest.integrity.unwrap().segments;
+    assert_eq!(segments.iter().map(|segment| segment.bytes).sum::<u64>(), 4096);
     assert_eq!(json, expected);
 }
 
@@ -110,7 +114,7 @@ async fn progress_ends_with_all_of_it() {
             .unwrap();
     let total = 20 * MIB as u64;
     let expected =
-        Progress { entries: 5, total_bytes: total, read_bytes: total, uploaded_bytes: manifest.size_bytes };
+        Progress { entries: 5, total_bytes: total, read_bytes: total, uploaded_bytes: manifest.size_bytes, copied_bytes: 0 };
     assert_eq!(reports.0.lock().unwrap().last(), Some(&expected));
 }
 

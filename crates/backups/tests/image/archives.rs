@@ -94,11 +94,13 @@ pub(crate) async fn own_backup(tree: &Path, compression: Compression) -> Arc<Wat
         name: None,
         ttl: 3600.0,
         excludes: Vec::new(),
-        compression,
+        gitignore: false,
+        compression: Some(compression),
         threads: 2,
         multipart: true,
+        record: None,
     };
-    let source = Source { directory: File::open(tree).unwrap().into(), id_base: 0 };
+    let source = Source { directory: File::open(tree).unwrap().into(), id_base: 0, overlay: None };
     let bucket: Arc<dyn ObjectStore> = Arc::clone(&store) as _;
     create(bucket, source, options, Arc::new(Silent), CancellationToken::new()).await.unwrap();
     store

@@ -23,7 +23,7 @@ struct MountedImage {
 
 impl MountedImage {
     async fn of(tree: &Path) -> Self {
-        let store = own_backup(tree, Compression::Zstd).await;
+        let store = own_backup(tree, Compression::default()).await;
         let image = open(&store, ImageSettings { memory_budget: 32 << 20, ..settings() }).await.unwrap();
         Self::serve(store, image)
     }

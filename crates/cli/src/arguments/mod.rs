@@ -1,12 +1,18 @@
 //! The command line. These structures end here: commands receive them and turn them into settings at once.
 
+mod backups;
 mod endpoint;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub(crate) use backups::{
+    BackupArguments, BackupCommand, BackupCopyArguments, BackupCreateArguments, BackupExportArguments,
+    BackupImportArguments, BackupListArguments, BackupPruneArguments, BackupRestoreArguments, ExportFormat,
+    PlaceArguments,
+};
 pub(crate) use endpoint::{
     BucketCommand, KeysArguments, KeysCommand, LifecycleArguments, MigrateArguments, S3Arguments, S3Command,
 };
@@ -301,95 +307,6 @@ pub(crate) struct SandboxMountArguments {
     /// Refuse every change.
     #[arg(long)]
     pub(crate) read_only: bool,
-    #[command(flatten)]
-    pub(crate) service: ServiceArguments,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BackupCommand {
-    /// Back up a directory of a sandbox, or with --to a directory of this host.
-    #[command(after_help = "Examples:
-  sandkeep backup create --sandbox demo /workspace --name before-upgrade
-  sandkeep backup create ~/project --to s3://backups/laptop --exclude node_modules")]
-    Create(BackupCreateArguments),
-    /// Restore a backup in a sandbox, at once, as a copy-on-write overlay.
-    #[command(
-        after_help = "Example:\n  sandkeep backup restore --sandbox demo 0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e"
-    )]
-    Restore(BackupRestoreArguments),
-    /// List backups: the service's, or with --from those of a bucket.
-    Ls {
-        /// s3://BUCKET[/PREFIX]
-        #[arg(long, value_name = "URL")]
-        from: Option<String>,
-        #[command(flatten)]
-        store: StoreArguments,
-        #[command(flatten)]
-        service: ServiceArguments,
-    },
-    /// Show one of the service's backups.
-    Show {
-        /// Which.
-        id: String,
-        #[command(flatten)]
-        service: ServiceArguments,
-    },
-    /// Delete the service's backups.
-    Rm {
-        /// Which.
-        #[arg(required = true)]
-        ids: Vec<String>,
-        #[command(flatten)]
-        service: ServiceArguments,
-    },
-}
-
-/// Codec of archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CompressionArgument {
-    Gzip,
-    Lz4,
-    Zstd,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct BackupCreateArguments {
-    /// Which directory.
-    pub(crate) directory: String,
-    /// In this sandbox.
-    #[arg(long, value_name = "ID", required_unless_present = "to", conflicts_with = "to")]
-    pub(crate) sandbox: Option<String>,
-    /// A directory of this host, into s3://BUCKET[/PREFIX].
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: Option<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArguments,
-    /// A name for it, at most 256 characters.
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Seconds until restores are refused [default: 259200, three days].
-    #[arg(long)]
-    pub(crate) ttl: Option<f64>,
-    /// Leave out what matches, anchored or at any depth; may be repeated.
-    #[arg(long = "exclude", value_name = "PATTERN")]
-    pub(crate) excludes: Vec<String>,
-    /// Codec [default: zstd].
-    #[arg(long, value_enum)]
-    pub(crate) compression: Option<CompressionArgument>,
-    #[command(flatten)]
-    pub(crate) service: ServiceArguments,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct BackupRestoreArguments {
-    /// Which backup.
-    pub(crate) id: String,
-    /// In this sandbox.
-    #[arg(long, value_name = "ID")]
-    pub(crate) sandbox: String,
-    /// Where to [default: the directory it was taken from].
-    #[arg(long)]
-    pub(crate) dir: Option<String>,
     #[command(flatten)]
     pub(crate) service: ServiceArguments,
 }

@@ -179,6 +179,7 @@ impl Services {
         self.close_endpoint(live).await;
         let destroyed = live.sandbox.destroy().await.map_err(ServiceError::Destroy);
         self.end_volumes(&volumes).await;
+        self.forget_backups_of(live).await;
         destroyed
     }
 

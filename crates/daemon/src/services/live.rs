@@ -142,7 +142,7 @@ impl Live {
     pub(crate) fn volumes(&self) -> Vec<VolumeId> {
         let inner = self.inner();
         let mounts = inner.mounts.iter().map(|mount| mount.volume.clone());
-        mounts.chain(inner.restores.iter().map(|restore| restore.volume.clone())).collect()
+        mounts.chain(inner.restores.iter().filter_map(|restore| restore.volume.clone())).collect()
     }
 
     /// What it may reach at `s3.internal`.

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sandkeep_backups::{Manifest, Progress};
+use sandkeep_backups::{Manifest, Preview, Progress};
 use sandkeep_objects::{BucketName, MigrationOptions, MigrationStatus};
 use sandkeep_sandboxes::{Runtime, Sandbox, SandboxName, SandboxSpec};
 use sandkeep_vfs::MountOptions;
@@ -78,9 +78,15 @@ pub(crate) trait ServeVolumes: Debug + Send + Sync + 'static {
     async fn create_backup(
         &self,
         job: BackupJob,
-        directory: OwnedFd,
+        directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
     ) -> Result<Manifest, VolumeError>;
+
+    /// [`Volumes::preview_backup`].
+    async fn preview_backup(&self, job: BackupJob, directory: OwnedFd) -> Result<Preview, VolumeError>;
+
+    /// [`Volumes::extract_backup`].
+    async fn extract_backup(&self, volume: BackupVolume, directory: OwnedFd) -> Result<(), VolumeError>;
 }
 
 #[async_trait]
@@ -116,10 +122,18 @@ impl ServeVolumes for Volumes {
     async fn create_backup(
         &self,
         job: BackupJob,
-        directory: OwnedFd,
+        directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
     ) -> Result<Manifest, VolumeError> {
-        Self::create_backup(self, job, directory, progress).await
+        Self::create_backup(self, job, directories, progress).await
+    }
+
+    async fn preview_backup(&self, job: BackupJob, directory: OwnedFd) -> Result<Preview, VolumeError> {
+        Self::preview_backup(self, job, directory).await
+    }
+
+    async fn extract_backup(&self, volume: BackupVolume, directory: OwnedFd) -> Result<(), VolumeError> {
+        Self::extract_backup(self, volume, directory).await
     }
 }
 

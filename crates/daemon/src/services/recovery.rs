@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::{Live, Services};
 use crate::error::ServiceError;
 use crate::grants::GrantsById;
-use crate::state::SandboxRecord;
+use crate::state::{RestoreRecord, SandboxRecord};
 use crate::volumes::{VolumeError, VolumeId};
 
 /// Why recovery could not look around.
@@ -85,7 +85,10 @@ impl Services {
             self.take_away(&sandbox, &mount.info.mount_path).await;
             self.state.remove_mount(id.clone(), mount.info.mount_path).await?;
         }
-        for restore in record.restores.extract_if(.., |restore| !volumes.contains(&restore.volume)) {
+        let is_lost = |restore: &mut RestoreRecord| {
+            restore.volume.as_ref().is_some_and(|volume| !volumes.contains(volume))
+        };
+        for restore in record.restores.extract_if(.., is_lost) {
             warn!(sandbox = %id, dir = restore.dir, "what served a restored directory is gone: restore again");
             self.state.remove_restore(id.clone(), restore.overlay).await?;
         }

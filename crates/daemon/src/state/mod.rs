@@ -146,7 +146,7 @@ mod tests {
 
     fn restore() -> RestoreRecord {
         let (dir, backup_id, overlay) = ("/workspace".into(), "uuid".into(), "key".into());
-        RestoreRecord { dir, backup_id, overlay, volume: VolumeId("v2".into()) }
+        RestoreRecord { dir, backup_id, overlay, volume: Some(VolumeId("v2".into())) }
     }
 
     fn grants() -> GrantsById {

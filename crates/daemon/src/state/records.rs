@@ -80,8 +80,8 @@ pub(crate) struct RestoreRecord {
     pub(crate) dir: String,
     /// Which backup.
     pub(crate) backup_id: String,
-    /// Serves the backup.
-    pub(crate) volume: VolumeId,
+    /// Serves the backup; none: its files were written.
+    pub(crate) volume: Option<VolumeId>,
     /// Names the upper layer; another one each time.
     pub(crate) overlay: String,
 }
@@ -135,7 +135,7 @@ fn restores(connection: &Connection, id: &SandboxId) -> Result<Vec<RestoreRecord
     let record = |row: &Row<'_>| {
         Ok(RestoreRecord {
             dir: row.get(0)?,
-            volume: VolumeId(row.get(1)?),
+            volume: Some(row.get(1)?).filter(|id: &String| !id.is_empty()).map(VolumeId),
             backup_id: row.get(2)?,
             overlay: row.get(3)?,
         })
@@ -208,9 +208,10 @@ pub(super) fn put_grants(connection: &mut Connection, id: &SandboxId, grants: &G
 }
 
 pub(super) fn put_restore(connection: &Connection, id: &SandboxId, record: &RestoreRecord) -> Result<()> {
+    let volume = record.volume.as_ref().map_or("", |volume| &volume.0);
     connection.execute(
         "INSERT INTO restores (sandbox, dir, volume, backup, overlay) VALUES (?, ?, ?, ?, ?)",
-        params![id.as_str(), record.dir, record.volume.0, record.backup_id, record.overlay],
+        params![id.as_str(), record.dir, volume, record.backup_id, record.overlay],
     )?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandkeep_backups::{Manifest, Progress};
+use sandkeep_backups::{Manifest, Preview, Progress};
 use sandkeep_vfs::MountOptions;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc};
@@ -124,22 +124,54 @@ impl Volumes {
         }
     }
 
-    /// Makes a backup of `directory` in a worker of its own; dropping the future cancels it and removes what was uploaded.
+    /// Makes a backup of `directory`, whose layer may come along, in a worker of its own; dropping the future cancels it and
+    /// removes what was uploaded.
     pub async fn create_backup(
         &self,
         job: BackupJob,
-        directory: OwnedFd,
+        directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
     ) -> Result<Manifest, VolumeError> {
-        let channel = self.send(&Request::Backup(Box::new(job)), Some(directory)).await.map_err(lost)?;
+        match self.work(Request::Backup(Box::new(job)), directories, progress).await? {
+            Answer::BackedUp(manifest) => Ok(*manifest),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Says what a backup of `directory` would hold and leave out.
+    pub async fn preview_backup(&self, job: BackupJob, directory: OwnedFd) -> Result<Preview, VolumeError> {
+        let (progress, _nobody) = mpsc::channel(1);
+        let job = BackupJob { preview: true, ..job };
+        match self.work(Request::Backup(Box::new(job)), vec![directory], progress).await? {
+            Answer::Previewed(preview) => Ok(*preview),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Writes a backup's files into `directory`, in a worker of its own; dropping the future cancels it.
+    pub async fn extract_backup(&self, volume: BackupVolume, directory: OwnedFd) -> Result<(), VolumeError> {
+        let (progress, _nobody) = mpsc::channel(1);
+        match self.work(Request::Extract(Box::new(volume)), vec![directory], progress).await? {
+            Answer::Extracted => Ok(()),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    async fn work(
+        &self,
+        request: Request,
+        directories: Vec<OwnedFd>,
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<Answer, VolumeError> {
+        let channel = self.send(&request, &directories).await.map_err(lost)?;
+        drop(directories);
         loop {
             match channel.receive().await.map_err(lost)? {
                 // A slow listener misses some of the progress, never the result.
                 Some((Answer::Progress(state), _)) => drop(progress.try_send(state)),
-                Some((Answer::BackedUp(manifest), _)) => return Ok(*manifest),
                 Some((Answer::Failed(error), _)) => return Err(error),
-                Some((answer, _)) => return Err(unexpected(&answer)),
-                None => return Err(VolumeError::plain("the process that made the backup died")),
+                Some((answer, _)) => return Ok(answer),
+                None => return Err(VolumeError::plain("the process that worked on the backup died")),
             }
         }
     }
@@ -160,7 +192,7 @@ impl Volumes {
     }
 
     async fn ask(&self, request: Request) -> Result<(Answer, Vec<OwnedFd>), VolumeError> {
-        let channel = self.send(&request, None).await.map_err(lost)?;
+        let channel = self.send(&request, &[]).await.map_err(lost)?;
         match channel.receive().await.map_err(lost)? {
             Some((Answer::Failed(error), _)) => Err(error),
             Some(answer) => Ok(answer),
@@ -181,9 +213,9 @@ impl Volumes {
         })
     }
 
-    async fn send(&self, request: &Request, descriptor: Option<OwnedFd>) -> io::Result<AsyncChannel> {
+    async fn send(&self, request: &Request, descriptors: &[OwnedFd]) -> io::Result<AsyncChannel> {
         let channel = AsyncChannel::new(self.connect().await?)?;
-        let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
         channel.send(request, &descriptors).await?;
         Ok(channel)
     }

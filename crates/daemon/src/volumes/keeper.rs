@@ -16,7 +16,7 @@ use sandkeep_vfs::{Connection, MountOptions, Negotiated};
 
 use super::channel;
 use super::protocol::{self, Answer, Job, Report, Request, Volume};
-use super::{BackupJob, VolumeError, VolumeId, VolumeStatus};
+use super::{VolumeError, VolumeId, VolumeStatus};
 use crate::roles;
 
 /// Variables that workers see; commands that give credentials need the first two.
@@ -100,7 +100,7 @@ struct Worker {
 
 impl Keeper {
     fn answer(self: &Arc<Self>, socket: &OwnedFd) -> io::Result<()> {
-        let Some((request, mut descriptors)) = channel::receive::<Request>(socket)? else { return Ok(()) };
+        let Some((request, descriptors)) = channel::receive::<Request>(socket)? else { return Ok(()) };
         let done = |outcome| match outcome {
             Ok(()) => Answer::Done,
             Err(error) => Answer::Failed(error),
@@ -108,9 +108,14 @@ impl Keeper {
         let answer = match request {
             Request::Mount { volume, options } => return self.mount(socket, volume, &options),
             Request::Backup(job) if !descriptors.is_empty() => {
-                return self.backup(socket, job, &descriptors.remove(0));
+                return self.work(socket, &Job::Backup(job), &descriptors);
             }
-            Request::Backup(_) => Answer::Failed(VolumeError::plain("no directory came along")),
+            Request::Extract(volume) if !descriptors.is_empty() => {
+                return self.work(socket, &Job::Extract(volume), &descriptors);
+            }
+            Request::Backup(_) | Request::Extract(_) => {
+                Answer::Failed(VolumeError::plain("no directory came along"))
+            }
             Request::End { id, deadline } => done(self.end(&id, deadline)),
             Request::Abort { id } => done(self.abort(&id)),
             Request::List => Answer::Volumes(self.list()),
@@ -325,8 +330,9 @@ impl Keeper {
     }
 
     /// Starts a worker that answers on the client's own connection, and waits for it.
-    fn backup(&self, socket: &OwnedFd, job: Box<BackupJob>, directory: &OwnedFd) -> io::Result<()> {
-        match self.start(&Job::Backup(job), &[directory, socket]) {
+    fn work(&self, socket: &OwnedFd, job: &Job, directories: &[OwnedFd]) -> io::Result<()> {
+        let descriptors: Vec<&OwnedFd> = directories.iter().chain([socket]).collect();
+        match self.start(job, &descriptors) {
             Ok(mut worker) => worker.child.wait().map(drop),
             Err(error) => {
                 let error = VolumeError::failed("cannot start a worker", &error);

@@ -12,4 +12,4 @@ pub(crate) mod worker;
 
 pub use client::{VolumeId, VolumeMount, VolumeStatus, Volumes, VolumesSettings};
 pub(crate) use spec::chain;
-pub use spec::{BackupJob, BackupVolume, BucketVolume, StoreSpec, VolumeError, VolumeErrorCode};
+pub use spec::{BackupJob, BackupVolume, BucketVolume, OverlayJob, StoreSpec, VolumeError, VolumeErrorCode};

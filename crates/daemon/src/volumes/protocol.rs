@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sandkeep_backups::{Manifest, Progress};
+use sandkeep_backups::{Manifest, Preview, Progress};
 use sandkeep_vfs::{MountOptions, Negotiated};
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,11 @@ pub(crate) enum Request {
     Abort { id: VolumeId },
     /// All volumes.
     List,
-    /// Make a backup of the descriptor that comes along. The worker answers on this connection.
+    /// Make a backup of the descriptor that comes along, whose layer may come behind it. The worker answers on this
+    /// connection.
     Backup(Box<BackupJob>),
+    /// Write a backup's files into the descriptor that comes along. The worker answers on this connection.
+    Extract(Box<BackupVolume>),
     /// End everything and exit.
     Stop,
 }
@@ -41,6 +44,8 @@ pub(crate) enum Answer {
     Failed(VolumeError),
     Progress(Progress),
     BackedUp(Box<Manifest>),
+    Previewed(Box<Preview>),
+    Extracted,
 }
 
 /// Keeper to worker, first message.
@@ -49,8 +54,10 @@ pub(crate) enum Job {
     /// Serve the connection whose device and memory of requests come along. `since` is when the volume was first asked for: a backup that expires
     /// while it is in use stays usable.
     Serve { volume: Volume, negotiated: Negotiated, since: SystemTime, crashed_before: bool },
-    /// Archive the first descriptor, report to the second.
+    /// Archive the first descriptor, report to the last; between them the directory's layer may come.
     Backup(Box<BackupJob>),
+    /// Fill the first descriptor, report to the last.
+    Extract(Box<BackupVolume>),
 }
 
 /// Keeper to worker, later.

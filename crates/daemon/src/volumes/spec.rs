@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use sandkeep_backups::{BackupId, CreateError, CreateOptions, ImageSettings, RestoreError};
+use sandkeep_backups::{BackupId, CreateError, CreateOptions, ExtractError, ImageSettings, RestoreError};
 use sandkeep_bucketfs::BucketFsSettings;
 use sandkeep_objects::{BucketName, S3Settings};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,19 @@ pub struct BackupJob {
     pub id_base: u32,
     /// What.
     pub options: CreateOptions,
+    /// Only say what would be left out.
+    pub preview: bool,
+    /// How the directory came about, if it is a restored one; its layer comes along as a descriptor.
+    pub overlay: Option<OverlayJob>,
+}
+
+/// A restored directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OverlayJob {
+    /// The backup below.
+    pub backup: BackupId,
+    /// Paths below the directory on which other things are mounted.
+    pub mounts: Vec<String>,
 }
 
 /// Why a volume could not be had. The text is fit for users; `code` lets the daemon choose its own error code.
@@ -137,6 +150,17 @@ impl From<CreateError> for VolumeError {
             }
             _ => Self::plain(chain(&error)),
         }
+    }
+}
+
+impl From<ExtractError> for VolumeError {
+    fn from(error: ExtractError) -> Self {
+        let code = match error {
+            ExtractError::Cancelled => VolumeErrorCode::Cancelled,
+            ExtractError::Read { .. } => VolumeErrorCode::BackupDamaged,
+            _ => VolumeErrorCode::Failed,
+        };
+        Self { code, ..Self::plain(chain(&error)) }
     }
 }
 

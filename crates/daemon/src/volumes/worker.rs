@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sandkeep_backups::{Image, Progress, ProgressSink, Source};
+use sandkeep_backups::{Image, Overlay, Progress, ProgressSink, Source};
 use sandkeep_bucketfs::BucketFs;
 use sandkeep_objects::{ObjectService, ObjectStore, S3Client};
 use sandkeep_vfs::{Connection, FileSystem, Server, Session, Takeover};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::channel::AsyncChannel;
 use super::protocol::{Answer, Command, Job, Report, Volume};
-use super::spec::BackupJob;
+use super::spec::{BackupJob, BackupVolume, OverlayJob};
 use super::{StoreSpec, VolumeError};
 
 /// Threads that read requests; one is cheapest, the second lets a slow request not delay the others.
@@ -40,8 +40,16 @@ pub(crate) async fn run(socket: OwnedFd) -> io::Result<()> {
         }
         Job::Backup(job) => {
             let client = descriptors.pop().ok_or_else(missing)?;
+            let mut directories = descriptors.into_iter();
+            let directory = directories.next().ok_or_else(missing)?;
+            let work = async |sink, cancel| back_up(*job, directory, directories.next(), sink, cancel).await;
+            report(AsyncChannel::new(client)?, work).await
+        }
+        Job::Extract(volume) => {
+            let client = descriptors.pop().ok_or_else(missing)?;
             let directory = descriptors.pop().ok_or_else(missing)?;
-            back_up(*job, directory, AsyncChannel::new(client)?).await
+            let work = async |sink, cancel| extract(*volume, directory, sink, cancel).await;
+            report(AsyncChannel::new(client)?, work).await
         }
     }
 }
@@ -142,31 +150,53 @@ impl ProgressSink for Watched {
     }
 }
 
-async fn back_up(job: BackupJob, directory: OwnedFd, client: AsyncChannel) -> io::Result<()> {
+/// Runs work for a client who is told of its progress, and whose leaving cancels it.
+async fn report(
+    client: AsyncChannel,
+    work: impl AsyncFnOnce(Arc<dyn ProgressSink>, CancellationToken) -> Result<Answer, VolumeError>,
+) -> io::Result<()> {
     let (sender, progress) = watch::channel(Progress::default());
     let cancel = CancellationToken::new();
-    let create = async {
-        let store = connect(job.store)?;
-        let source = Source { directory, id_base: job.id_base };
-        let sink = Arc::new(Watched(sender));
-        Ok::<_, VolumeError>(
-            sandkeep_backups::create(store, source, job.options, sink, cancel.clone()).await?,
-        )
-    };
-    tokio::pin!(create);
+    let work = work(Arc::new(Watched(sender)), cancel.clone());
+    tokio::pin!(work);
     let outcome = tokio::select! {
-        outcome = &mut create => outcome,
+        outcome = &mut work => outcome,
         () = tell(&client, progress) => unreachable!("progress is told for ever"),
         () = client.closed() => {
             cancel.cancel();
-            create.await
+            work.await
         }
     };
-    let answer = match outcome {
-        Ok(manifest) => Answer::BackedUp(Box::new(manifest)),
-        Err(error) => Answer::Failed(error),
-    };
-    client.send(&answer, &[]).await
+    client.send(&outcome.unwrap_or_else(Answer::Failed), &[]).await
+}
+
+async fn back_up(
+    job: BackupJob,
+    directory: OwnedFd,
+    layer: Option<OwnedFd>,
+    progress: Arc<dyn ProgressSink>,
+    cancel: CancellationToken,
+) -> Result<Answer, VolumeError> {
+    let store = connect(job.store)?;
+    let overlay = job.overlay.zip(layer).map(|(OverlayJob { backup, mounts }, layer)| Overlay { layer, backup, mounts });
+    let source = Source { directory, id_base: job.id_base, overlay };
+    if job.preview {
+        let preview = sandkeep_backups::preview(store, source, job.options, cancel).await?;
+        return Ok(Answer::Previewed(Box::new(preview)));
+    }
+    let manifest = sandkeep_backups::create(store, source, job.options, progress, cancel).await?;
+    Ok(Answer::BackedUp(Box::new(manifest)))
+}
+
+async fn extract(
+    volume: BackupVolume,
+    directory: OwnedFd,
+    progress: Arc<dyn ProgressSink>,
+    cancel: CancellationToken,
+) -> Result<Answer, VolumeError> {
+    let image = Image::open(connect(volume.store)?, &volume.id, volume.settings, SystemTime::now()).await?;
+    sandkeep_backups::extract(Arc::new(image), directory, progress, cancel).await?;
+    Ok(Answer::Extracted)
 }
 
 async fn tell(client: &AsyncChannel, mut progress: watch::Receiver<Progress>) {

@@ -12,6 +12,7 @@ use super::order::InOrder;
 use super::read::{SmallContent, SmallFile, open_regular};
 use super::worker::{Done, Packed, Task, Workers};
 use crate::CreateError;
+use crate::create::attributes::Signature;
 use crate::create::report::{Reason, Report};
 use crate::squashfs::format::{BLOCK_BYTES, BlockSize, Fragment};
 use crate::squashfs::writer::{Content, EntryIndex, InodeIndex, Kind, Output, Tree, TreeInode};
@@ -31,6 +32,8 @@ pub(super) struct Coordinator<'a, 'o> {
     context: &'a ContentContext<'a>,
     buffers: &'a Buffers,
     tree: &'a mut Tree,
+    /// What each file was when it was scanned, then when it was read.
+    signatures: &'a mut [Option<Signature>],
     report: &'a mut Report,
     output: &'a mut Output<'o>,
     order: InOrder<Item>,
@@ -50,8 +53,11 @@ pub(super) struct Coordinator<'a, 'o> {
 /// What is worked on.
 pub(super) struct Subject<'a, 'o> {
     pub(super) tree: &'a mut Tree,
+    pub(super) signatures: &'a mut [Option<Signature>],
     pub(super) report: &'a mut Report,
     pub(super) output: &'a mut Output<'o>,
+    /// Fragments that there are already.
+    pub(super) fragments: Vec<Fragment>,
 }
 
 /// A file to write.
@@ -91,12 +97,12 @@ impl<'a, 'o> Coordinator<'a, 'o> {
         workers: Workers,
         duplicates: Duplicates,
     ) -> Self {
-        let Subject { tree, report, output } = subject;
+        let Subject { tree, signatures, report, output, fragments } = subject;
         let mut copies: Vec<_> =
             duplicates.originals.iter().map(|(copy, original)| (*copy, *original)).collect();
         copies.sort_unstable();
         let is_work = |(index, inode): &(usize, &TreeInode)| {
-            inode.content().is_some_and(|content| content.size > 0)
+            inode.content().is_some_and(|content| content.size > 0 && !content.kept)
                 && !duplicates.originals.contains_key(&(*index as InodeIndex))
         };
         let jobs = tree.inodes.iter().enumerate().filter(is_work).map(|(index, inode)| Job {
@@ -109,14 +115,15 @@ impl<'a, 'o> Coordinator<'a, 'o> {
             context,
             buffers,
             tree,
+            signatures,
             report,
             output,
             order: InOrder::new(workers),
             queue,
             planning: None,
             writing: None,
-            packer: Packer::default(),
-            fragments: Vec::new(),
+            packer: Packer::starting_at(fragments.len() as u32),
+            fragments,
             duplicates,
             copies,
         }
@@ -339,6 +346,7 @@ impl<'a, 'o> Coordinator<'a, 'o> {
         let node = self.tree.inode_mut(inode);
         node.attributes = self.context.owners.attributes(stat);
         node.kind = Kind::File(content);
+        self.signatures[inode as usize] = (!is_torn).then(|| Signature::of(stat));
         if is_torn {
             self.report.skip(&self.tree.path(inode), Reason::Changed);
         }
@@ -346,7 +354,7 @@ impl<'a, 'o> Coordinator<'a, 'o> {
 
     /// Whether another file has taken the name since the scan.
     fn is_replaced(&self, inode: InodeIndex, host_number: u64) -> bool {
-        self.context.host_numbers[inode as usize] != host_number
+        self.signatures[inode as usize].is_some_and(|signature| signature.number() != host_number)
     }
 
     fn vanished(&mut self, job: Job) {

@@ -94,7 +94,7 @@ fn of_equal_size(tree: &Tree) -> Vec<Candidate> {
     tree.inodes
         .iter()
         .enumerate()
-        .filter_map(|(index, inode)| Some((index, inode.content()?.size)))
+        .filter_map(|(index, inode)| Some((index, inode.content().filter(|content| !content.kept)?.size)))
         .filter(|(_, size)| *size >= BLOCK_BYTES as u64)
         .map(large)
         .collect()

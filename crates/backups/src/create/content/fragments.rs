@@ -23,6 +23,11 @@ pub(super) struct Packer {
 }
 
 impl Packer {
+    /// A packer whose first fragment has that number.
+    pub(super) fn starting_at(first: u32) -> Self {
+        Self { closed: first, ..Self::default() }
+    }
+
     /// Places fewer bytes than a block has. `hash` stands for them.
     pub(super) fn pack(&mut self, bytes: &[u8], hash: u128, buffers: &Buffers) -> Place {
         let key = (hash, bytes.len() as u32);

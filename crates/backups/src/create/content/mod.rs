@@ -22,6 +22,7 @@ use super::attributes::Owners;
 use super::directory::SourceDirectory;
 use super::meter::Meter;
 use super::report::Report;
+use super::attributes::Signature;
 use crate::squashfs::format::Fragment;
 use crate::squashfs::writer::{Output, Tree};
 use crate::{Compression, CreateError};
@@ -37,18 +38,19 @@ pub(super) struct ContentContext<'a> {
     /// Any number that those who write the files cannot know.
     pub(super) seed: u64,
     pub(super) owners: Owners,
-    /// The host's inode number of each inode.
-    pub(super) host_numbers: &'a [u64],
     pub(super) meter: &'a Meter,
     pub(super) stop: &'a CancellationToken,
 }
 
-/// Writes the content of all files of the tree, and records in it where that is; answers the fragment table.
+/// Writes the content of all files of the tree that is not kept, and records in it where that is; answers the fragment
+/// table, which begins with the `fragments` given. `signatures` become those of the files as they were read.
 pub(super) fn write(
     context: &ContentContext<'_>,
     tree: &mut Tree,
+    signatures: &mut [Option<Signature>],
     report: &mut Report,
     output: &mut Output<'_>,
+    fragments: Vec<Fragment>,
 ) -> Result<Vec<Fragment>, CreateError> {
     let threads = context.threads.clamp(1, MAX_THREADS);
     let shared = WorkerContext {
@@ -60,7 +62,7 @@ pub(super) fn write(
     let duplicates = Duplicates::find(tree, &shared, threads, context.stop);
     std::thread::scope(|scope| {
         let workers = Workers::start(scope, &shared, threads)?;
-        Coordinator::new(context, &shared.buffers, Subject { tree, report, output }, workers, duplicates)
+        Coordinator::new(context, &shared.buffers, Subject { tree, signatures, report, output, fragments }, workers, duplicates)
             .run(threads)
     })
 }

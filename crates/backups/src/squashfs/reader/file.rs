@@ -50,6 +50,18 @@ pub(crate) enum Piece {
 pub(crate) struct Offsets(Mutex<Vec<u64>>);
 
 impl Reader<'_> {
+    /// All of a file's block list.
+    pub(crate) fn block_list(&self, file: &File) -> Result<Vec<BlockSize>> {
+        let mut cursor = Cursor::new(self, &self.archive().inodes, file.list);
+        cursor.require(file.blocks.saturating_mul(4))?;
+        (0..file.blocks).map(|_| cursor.u32().map(BlockSize)).collect()
+    }
+
+    /// The fragment table, of which the archive has so many bytes.
+    pub(crate) fn fragment_rows(&self, bytes: usize) -> Result<Vec<u8>> {
+        Cursor::new(self, &self.archive().fragments, 0).bytes(bytes)
+    }
+
     /// The pieces of `offset..offset + length`, cut at the end of the file.
     pub(crate) fn pieces(&self, number: u32, file: &File, offset: u64, length: u32) -> Result<Vec<Piece>> {
         let end = offset.saturating_add(u64::from(length)).min(file.size);

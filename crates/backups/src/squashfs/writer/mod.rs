@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::squashfs::format::{
     BLOCK_BYTES, Codec, Fragment, METADATA_UNCOMPRESSED, SUPERBLOCK_BYTES, Superblock, flags,
 };
+use crate::integrity::Integrity;
 use crate::{Compression, CreateError};
 
 pub(crate) use ids::check_ids;
@@ -34,6 +35,8 @@ pub(crate) struct Archive<'a> {
     pub(crate) fragments: &'a [Fragment],
     pub(crate) compression: Compression,
     pub(crate) created: SystemTime,
+    /// Flags that an archive keeps because it begins with the bytes of another one.
+    pub(crate) kept_flags: u16,
 }
 
 /// Writes what stands before the data: room for the superblock, and the codec's options if it needs any.
@@ -49,21 +52,32 @@ pub(crate) fn start(compression: Compression, output: &mut Output<'_>) -> Result
     Ok(())
 }
 
-/// Writes all tables and the superblock; answers the archive's size.
-pub(crate) fn finish(archive: &Archive<'_>, mut output: Output<'_>) -> Result<u64, CreateError> {
+/// A finished archive.
+pub(crate) struct Finished {
+    pub(crate) bytes: u64,
+    pub(crate) superblock: Superblock,
+    pub(crate) integrity: Integrity,
+}
+
+/// Writes all tables and the superblock.
+pub(crate) fn finish(archive: &Archive<'_>, mut output: Output<'_>) -> Result<Finished, CreateError> {
+    output.end_data();
     let mut superblock = tables::write(archive, &mut output)?;
     superblock.bytes_used = output.position();
     // A private table with what squashfs cannot hold has its place here, behind what other readers look at.
     let end = superblock.bytes_used.next_multiple_of(ALIGNMENT);
     output.write(&vec![0; (end - superblock.bytes_used) as usize])?;
-    output.finish(&superblock.encode())?;
-    Ok(end)
+    let integrity = output.finish(&superblock.encode())?;
+    Ok(Finished { bytes: end, superblock, integrity })
 }
 
 impl Archive<'_> {
     /// A superblock without positions.
     fn superblock(&self) -> Superblock {
-        let mut flags = flags::DUPLICATES | flags::EXPORTABLE;
+        let mut flags = flags::DUPLICATES | flags::EXPORTABLE | (self.kept_flags & flags::CODEC_OPTIONS);
+        if self.compression == Compression::None {
+            flags |= flags::UNCOMPRESSED;
+        }
         if self.xattrs.is_empty() {
             flags |= flags::NO_XATTRS;
         }

@@ -1,6 +1,7 @@
 //! Bytes of an archive in order.
 
 use crate::CreateError;
+use crate::integrity::Integrity;
 use crate::squashfs::format::SUPERBLOCK_BYTES;
 
 /// Takes an archive as a stream, except for its first bytes, which are known last.
@@ -8,8 +9,11 @@ pub(crate) trait Sink {
     /// Takes the next bytes; the first [`SUPERBLOCK_BYTES`] of all are zeros.
     fn write(&mut self, bytes: &[u8]) -> Result<(), CreateError>;
 
-    /// Replaces the first bytes; nothing follows.
-    fn finish(&mut self, superblock: &[u8; SUPERBLOCK_BYTES]) -> Result<(), CreateError>;
+    /// The data end here: a later archive may begin with what was written so far.
+    fn end_data(&mut self);
+
+    /// Replaces the first bytes; nothing follows. Answers the hashes of all of it.
+    fn finish(&mut self, superblock: &[u8; SUPERBLOCK_BYTES]) -> Result<Integrity, CreateError>;
 }
 
 /// A sink that knows its position.
@@ -19,8 +23,9 @@ pub(crate) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(sink: &'a mut dyn Sink) -> Self {
-        Self { sink, position: 0 }
+    /// An output whose sink has `position` bytes already.
+    pub(crate) fn new(sink: &'a mut dyn Sink, position: u64) -> Self {
+        Self { sink, position }
     }
 
     /// Where the next byte will be.
@@ -36,7 +41,11 @@ impl<'a> Output<'a> {
         Ok(start)
     }
 
-    pub(super) fn finish(self, superblock: &[u8; SUPERBLOCK_BYTES]) -> Result<(), CreateError> {
+    pub(super) fn end_data(&mut self) {
+        self.sink.end_data();
+    }
+
+    pub(super) fn finish(self, superblock: &[u8; SUPERBLOCK_BYTES]) -> Result<Integrity, CreateError> {
         self.sink.finish(superblock)
     }
 }

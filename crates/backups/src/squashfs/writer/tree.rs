@@ -71,12 +71,14 @@ pub(crate) struct Content {
     pub(crate) fragment_offset: u32,
     /// Shared by duplicates.
     pub(crate) blocks: Option<Arc<[BlockSize]>>,
+    /// It is where an earlier archive has it, and need not be read.
+    pub(crate) kept: bool,
 }
 
 impl Content {
     /// A file of that size whose bytes are nowhere yet.
     pub(crate) fn unwritten(size: u64) -> Self {
-        Self { size, start: 0, sparse: 0, fragment: NO_FRAGMENT, fragment_offset: 0, blocks: None }
+        Self { size, start: 0, sparse: 0, fragment: NO_FRAGMENT, fragment_offset: 0, blocks: None, kept: false }
     }
 }
 

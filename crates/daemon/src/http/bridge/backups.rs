@@ -20,7 +20,8 @@ pub(super) async fn create(
     let options =
         checks::object(&options).and_then(checks::backup_options).map_err(|error| failed(error.into()))?;
     let (progress, _nobody) = Services::progress_channel();
-    services.create_backup(&id, options, progress).await.map(Json).map_err(failed)
+    let made = services.create_backup(&id, options, progress).await;
+    made.map(|made| Json(made.backup)).map_err(failed)
 }
 
 pub(super) async fn restore(

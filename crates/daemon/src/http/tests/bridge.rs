@@ -133,9 +133,6 @@ async fn backups_carry_the_code_of_the_sdk() {
     let answer = daemon.post(&at("backup"), &json!({"dir": "/etc"})).await;
     answer.is_bridge(400, "backup_error", "BackupOptions.dir must be inside");
     assert_eq!(answer.json()["errorCode"], "INVALID_BACKUP_CONFIG");
-    let answer = daemon.post(&at("backup"), &json!({"dir": "/workspace", "useGitignore": true})).await;
-    answer.is_bridge(501, "backup_error", "gitignore");
-    assert_eq!(answer.json()["errorCode"], "NOT_SUPPORTED");
     let answer = daemon.post(&at("restore"), &json!({"id": "x", "dir": "/workspace"})).await;
     answer.is_bridge(400, "restore_error", "Invalid backup");
     let answer = daemon.post(&at("backup"), &json!({"dir": "/workspace", "unknown": 1})).await;

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use sandkeep_backups::{Manifest, Progress};
+use sandkeep_backups::{Manifest, Preview, Progress};
 use sandkeep_objects::{
     BucketName, MemoryService, MigrationOptions, MigrationStatus, ObjectService, S3Settings,
 };
@@ -86,9 +86,17 @@ impl ServeVolumes for NoVolumes {
     async fn create_backup(
         &self,
         _: BackupJob,
-        _: OwnedFd,
+        _: Vec<OwnedFd>,
         _: mpsc::Sender<Progress>,
     ) -> Result<Manifest, VolumeError> {
+        Err(VolumeError::plain("this is a test"))
+    }
+
+    async fn preview_backup(&self, _: BackupJob, _: OwnedFd) -> Result<Preview, VolumeError> {
+        Err(VolumeError::plain("this is a test"))
+    }
+
+    async fn extract_backup(&self, _: BackupVolume, _: OwnedFd) -> Result<(), VolumeError> {
         Err(VolumeError::plain("this is a test"))
     }
 }

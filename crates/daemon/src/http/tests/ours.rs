@@ -35,10 +35,6 @@ async fn options_that_are_not_built_yet_are_named() {
     }
     let answer = daemon.post("/v1/sandboxes/a/exec", &json!({"command": "true", "sessionId": "s"})).await;
     answer.is_ours(501, "NOT_SUPPORTED", "sessionId");
-    let gitignore = json!({"dir": "/workspace", "gitignore": true});
-    daemon.post("/v1/sandboxes/a/backups", &gitignore).await.is_ours(501, "NOT_SUPPORTED", "gitignore");
-    let level = json!({"dir": "/workspace", "compression": {"format": "zstd:19"}});
-    daemon.post("/v1/sandboxes/a/backups", &level).await.is_ours(501, "NOT_SUPPORTED", "zstd:19");
     for (path, part) in [("sessions/s", "sessions"), ("env", "setEnvVars"), ("processes", "processes")] {
         daemon.post(&format!("/v1/sandboxes/a/{path}"), &json!({})).await.is_ours(501, "NOT_SUPPORTED", part);
     }
@@ -157,6 +153,11 @@ async fn the_routes_that_the_client_calls_are_there() {
         ("GET", routes::BACKUPS.to_owned()),
         ("GET", routes::backup("x")),
         ("DELETE", routes::backup("x")),
+        ("POST", routes::of_backup("x", "verify")),
+        ("POST", routes::of_backup("x", "copy")),
+        ("GET", routes::of_backup("x", "export")),
+        ("POST", routes::IMPORT.to_owned()),
+        ("POST", routes::PRUNE.to_owned()),
         ("GET", routes::BUCKETS.to_owned()),
         ("POST", routes::BUCKETS.to_owned()),
         ("DELETE", routes::bucket("x")),

@@ -4,5 +4,6 @@ mod catalogue;
 mod create;
 mod place;
 mod restore;
+mod transfer;
 
 pub(crate) use create::ProgressReceiver;

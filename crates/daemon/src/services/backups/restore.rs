@@ -1,11 +1,12 @@
 //! Showing a backup in a directory: the archive below, a fresh layer above, put in place without a gap.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use sandkeep_api::checks::{RestoreHandle, normalize};
 use sandkeep_api::{RestoreResult, SandboxId};
 use sandkeep_backups::{BackupId, ImageSettings};
-use sandkeep_sandboxes::{self as sandboxes, Placement};
+use sandkeep_sandboxes::{self as sandboxes, Detach, Placement};
 use sandkeep_vfs::MountOptions;
 use tracing::warn;
 use uuid::Uuid;
@@ -43,15 +44,26 @@ impl Services {
         handle: RestoreHandle,
     ) -> Result<RestoreResult, ServiceError> {
         let _turn = live.during(async { Ok(live.backing_up.turn().await) }).await?;
-        let dir = normalize(&handle.dir);
-        let image = self.open_image(live, place, &handle).await?;
         let record = RestoreRecord {
-            dir: dir.clone(),
+            dir: normalize(&handle.dir),
             backup_id: handle.id.clone(),
-            volume: image.id.clone(),
+            volume: None,
             overlay: Uuid::new_v4().to_string(),
         };
-        match self.show(live, image, &record).await {
+        let (record, made) = if handle.eager {
+            let made = self.write_files(live, place, &handle, &record).await;
+            (record, made)
+        } else {
+            let image = self.open_image(live, place, &handle).await?;
+            let record = RestoreRecord { volume: Some(image.id.clone()), ..record };
+            let made = self.lay_over(live, image, &record).await;
+            (record, made)
+        };
+        let shown = match made {
+            Ok(mount) => self.show(live, mount, &record).await,
+            Err(error) => Err(error),
+        };
+        match shown {
             Ok(()) => Ok(RestoreResult { success: true, dir: handle.dir, id: handle.id }),
             Err(error) => {
                 self.drop_restore(live, &record).await;
@@ -60,30 +72,66 @@ impl Services {
         }
     }
 
-    async fn open_image(
+    /// The files of a backup, written into a directory of their own.
+    async fn write_files(
         &self,
         live: &Live,
         place: Place,
         handle: &RestoreHandle,
-    ) -> Result<VolumeMount, ServiceError> {
+        record: &RestoreRecord,
+    ) -> Result<OwnedFd, ServiceError> {
+        let embedded = place.embedded;
+        let volume = self.volume(live, place, handle)?;
+        let written = async {
+            let directory = live.sandbox.make_tree(&record.overlay).await.map_err(|error| agent(&error, record))?;
+            let extracted = self.volumes.extract_backup(volume, directory).await;
+            extracted.map_err(|error| refused(error, &handle.id, embedded))?;
+            live.sandbox.show_tree(&record.overlay).await.map_err(|error| agent(&error, record))
+        };
+        live.during(written).await
+    }
+
+    /// The archive below a fresh upper layer.
+    async fn lay_over(
+        &self,
+        live: &Live,
+        image: VolumeMount,
+        record: &RestoreRecord,
+    ) -> Result<OwnedFd, ServiceError> {
+        let overlay = async {
+            live.sandbox.overlay(image.mount, &record.overlay).await.map_err(|error| agent(&error, record))
+        };
+        live.during(overlay).await
+    }
+
+    fn volume(&self, live: &Live, place: Place, handle: &RestoreHandle) -> Result<BackupVolume, ServiceError> {
         let id: BackupId =
             handle.id.parse().map_err(|_| ServiceError::BackupNotFound { id: handle.id.clone() })?;
-        let embedded = place.embedded;
         let settings = ImageSettings {
             key_prefix: place.prefix,
             id_base: live.sandbox.id_base(),
             memory_budget: IMAGE_MEMORY,
             cache: Some(self.cache_directory()),
         };
+        Ok(BackupVolume { store: place.store, id, settings })
+    }
+
+    async fn open_image(
+        &self,
+        live: &Live,
+        place: Place,
+        handle: &RestoreHandle,
+    ) -> Result<VolumeMount, ServiceError> {
+        let embedded = place.embedded;
+        let volume = self.volume(live, place, handle)?;
         let options = MountOptions {
-            source: format!("backup:{id}"),
+            source: format!("backup:{}", volume.id),
             subtype: "sandkeep-backup".to_owned(),
             read_only: true,
             allow_other: true,
             trusted: true,
             read_ahead_kib: READ_AHEAD_KIB,
         };
-        let volume = BackupVolume { store: place.store, id, settings };
         let opened = async {
             let mount = self.volumes.mount_backup(volume, options).await;
             mount.map_err(|error| refused(error, &handle.id, embedded))
@@ -91,23 +139,28 @@ impl Services {
         live.during(opened).await
     }
 
+    /// Puts what was made in its place, and ends what was there.
     async fn show(
         &self,
         live: &Live,
-        image: VolumeMount,
+        mount: OwnedFd,
         record: &RestoreRecord,
     ) -> Result<(), ServiceError> {
-        let failed = |reason| ServiceError::BackupRestore { id: record.backup_id.clone(), reason };
-        let agent = |error: sandboxes::Error| failed(chain(&error));
         let _turn = live.during(async { Ok(live.mounting.turn().await) }).await?;
         check_mounts(live, &record.dir)?;
-        let overlay = async { live.sandbox.overlay(image.mount, &record.overlay).await.map_err(agent) };
-        let overlay = live.during(overlay).await?;
         let old = shown_below(live, &record.dir);
         let placement =
             if old.iter().any(|old| old.dir == record.dir) { Placement::Replace } else { Placement::OnTop };
         self.state.put_restore(live.id.clone(), record.clone()).await?;
-        let attached = async { live.sandbox.attach(overlay, &record.dir, placement).await.map_err(agent) };
+        for below in old.iter().filter(|old| old.dir != record.dir) {
+            // Buckets below stay where they are; what was restored there is covered by the new view.
+            if let Err(error) = live.sandbox.detach(&below.dir, Detach::Force, false).await {
+                warn!(dir = below.dir, %error, "an old view below the new one was gone already");
+            }
+        }
+        let attached = async {
+            live.sandbox.attach(mount, &record.dir, placement).await.map_err(|error| agent(&error, record))
+        };
         live.during(attached).await?;
         live.add_restore(record.clone());
         for old in &old {
@@ -118,7 +171,9 @@ impl Services {
 
     /// Removes what served a view that nobody sees any more.
     async fn drop_restore(&self, live: &Live, record: &RestoreRecord) {
-        self.end_volume(&record.volume).await;
+        if let Some(volume) = &record.volume {
+            self.end_volume(volume).await;
+        }
         if let Err(error) = live.sandbox.drop_overlay(&record.overlay).await {
             warn!(dir = record.dir, %error, "cannot remove an old upper layer");
         }
@@ -129,14 +184,18 @@ impl Services {
     }
 }
 
+fn agent(error: &sandboxes::Error, record: &RestoreRecord) -> ServiceError {
+    ServiceError::BackupRestore { id: record.backup_id.clone(), reason: chain(error) }
+}
+
 /// What the new view covers.
 fn shown_below(live: &Live, dir: &str) -> Vec<RestoreRecord> {
     live.restores().into_iter().filter(|old| is_below(&old.dir, dir)).collect()
 }
 
-/// A bucket at the directory or below it would be covered and could never be unmounted.
+/// A bucket at the directory would be covered and could never be unmounted. Those below stay on top of what is restored.
 fn check_mounts(live: &Live, dir: &str) -> Result<(), ServiceError> {
-    match live.mounts().into_iter().find(|mount| is_below(&mount.info.mount_path, dir)) {
+    match live.mounts().into_iter().find(|mount| mount.info.mount_path == dir) {
         None => Ok(()),
         Some(mount) => Err(ServiceError::NotSupported {
             what: format!(
