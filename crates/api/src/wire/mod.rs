@@ -7,8 +7,11 @@ mod exec;
 mod files;
 mod grants;
 mod mounts;
+mod processes;
 mod sandboxes;
 mod service;
+mod sessions;
+mod terminals;
 
 pub use backups::{
     BackupCompression, BackupEvent, BackupInfo, BackupList, BackupProgress, BackupRequest, DirectoryBackup,
@@ -22,5 +25,13 @@ pub use files::{
 };
 pub use grants::{GrantInfo, GrantList, GrantRequest};
 pub use mounts::{MountCredentials, MountInfo, MountList, MountOptions, MountRequest, Variables};
+pub use processes::{
+    LogLine, PortMode, ProcessCount, ProcessExit, ProcessInfo, ProcessList, ProcessLogEvent, ProcessLogs,
+    ProcessStatus, StartProcess, StatusRange, WaitForExit, WaitForLog, WaitForPort,
+};
 pub use sandboxes::{ResourceLimits, RestoredDirectory, SandboxInfo, SandboxList, SandboxOptions};
 pub use service::{BindingInfo, Done, ServiceInfo};
+pub use sessions::{
+    EnvironmentChanges, SessionChoice, SessionDeleted, SessionInfo, SessionList, SessionRequest,
+};
+pub use terminals::{TerminalControl, TerminalNotice};

@@ -4,5 +4,6 @@ mod bad_input;
 mod kills;
 mod s3_inside;
 mod service;
+mod sessions;
 mod standalone;
 mod story;
