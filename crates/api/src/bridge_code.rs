@@ -29,6 +29,8 @@ pub enum BridgeCode {
     MountError,
     /// The mount could not be taken away.
     UnmountError,
+    /// The session could not be made or used.
+    SessionError,
     /// The backup was not made; `errorCode` says why, and the status is that code's.
     BackupError,
     /// The backup was not restored; `errorCode` says why, and the status is that code's.
@@ -54,6 +56,7 @@ impl BridgeCode {
             Self::WorkspaceArchiveWriteError => "workspace_archive_write_error",
             Self::MountError => "mount_error",
             Self::UnmountError => "unmount_error",
+            Self::SessionError => "session_error",
             Self::BackupError => "backup_error",
             Self::RestoreError => "restore_error",
             Self::InternalError => "internal_error",
@@ -76,7 +79,8 @@ impl BridgeCode {
             | Self::ExecTransportError
             | Self::WorkspaceArchiveWriteError
             | Self::MountError
-            | Self::UnmountError => StatusCode::BAD_GATEWAY,
+            | Self::UnmountError
+            | Self::SessionError => StatusCode::BAD_GATEWAY,
         }
     }
 }

@@ -66,6 +66,8 @@ codes! {
     ReadOnly "READ_ONLY" 403 "FileSystemError",
     /// No such file or directory in the sandbox.
     FileNotFound "FILE_NOT_FOUND" 404 "FileNotFoundError",
+    /// No process of this id is remembered.
+    ProcessNotFound "PROCESS_NOT_FOUND" 404 "ProcessNotFoundError",
     /// No such backup.
     BackupNotFound "BACKUP_NOT_FOUND" 404 "BackupNotFoundError",
     /// No sandbox of this id is running.
@@ -78,8 +80,14 @@ codes! {
     RouteNotFound "ROUTE_NOT_FOUND" 404 "RouteNotFoundError",
     /// The route exists, but not with this method.
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 "MethodNotAllowedError",
+    /// The process did not become ready in time.
+    ProcessReadyTimeout "PROCESS_READY_TIMEOUT" 408 "ProcessReadyTimeoutError",
     /// Something of this name is there already.
     FileExists "FILE_EXISTS" 409 "FileExistsError",
+    /// A session of this id lives already.
+    SessionAlreadyExists "SESSION_ALREADY_EXISTS" 409 "SessionAlreadyExistsError",
+    /// A process of this id runs already.
+    ProcessAlreadyExists "PROCESS_ALREADY_EXISTS" 409 "ProcessError",
     /// A bucket of this name is there already.
     BucketExists "BUCKET_EXISTS" 409 "BucketExistsError",
     /// Only empty buckets can be removed.
@@ -88,6 +96,10 @@ codes! {
     ResourceBusy "RESOURCE_BUSY" 409 "ResourceBusyError",
     /// The sandbox ended while the operation ran.
     OperationInterrupted "OPERATION_INTERRUPTED" 409 "OperationInterruptedError",
+    /// The command ended the session's shell.
+    SessionTerminated "SESSION_TERMINATED" 410 "SessionTerminatedError",
+    /// The session was deleted while the command ran.
+    SessionDestroyed "SESSION_DESTROYED" 410 "SessionDestroyedError",
     /// The file is larger than the limit.
     FileTooLarge "FILE_TOO_LARGE" 413 "FileTooLargeError",
     /// The request's body is larger than the limit.
@@ -100,6 +112,8 @@ codes! {
     NoSpace "NO_SPACE" 500 "FileSystemError",
     /// The command could not be run.
     CommandExecutionError "COMMAND_EXECUTION_ERROR" 500 "CommandError",
+    /// The process ended before it was ready.
+    ProcessExitedBeforeReady "PROCESS_EXITED_BEFORE_READY" 500 "ProcessExitedBeforeReadyError",
     /// The bucket could not be mounted.
     S3fsMountError "S3FS_MOUNT_ERROR" 500 "S3FSMountError",
     /// The mount could not be taken away.
@@ -137,6 +151,7 @@ impl ErrorCode {
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the server runs, or pass credentials.",
             ),
             Self::BackupExpired => Some("Create backups with a longer ttl."),
+            Self::SessionTerminated => Some("Use the session again: it begins anew."),
             Self::BucketNotFound => Some("Create the bucket first."),
             Self::BucketNotEmpty => Some("Remove what is in it first, or force it."),
             Self::ContainerUnavailable => Some("Try again; `sandkeep doctor` says what the host lacks."),

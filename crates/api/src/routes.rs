@@ -9,6 +9,18 @@
 //! | `PUT /v1/sandboxes/{id}` | [`crate::SandboxOptions`] | [`crate::SandboxInfo`] |
 //! | `GET`, `DELETE /v1/sandboxes/{id}` | | [`crate::SandboxInfo`], 204 |
 //! | `POST /v1/sandboxes/{id}/exec` | [`crate::ExecRequest`] | [`crate::ExecResult`], or [`crate::ExecEvent`]s |
+//! | `GET`, `POST /v1/sandboxes/{id}/sessions` | [`crate::SessionRequest`] | [`crate::SessionList`], 201 [`crate::SessionInfo`] |
+//! | `GET`, `DELETE /v1/sandboxes/{id}/sessions/{name}` | | [`crate::SessionInfo`], [`crate::SessionDeleted`] |
+//! | `POST /v1/sandboxes/{id}/env` | [`crate::EnvironmentChanges`] | [`crate::Done`] |
+//! | `GET`, `POST`, `DELETE /v1/sandboxes/{id}/processes` | [`crate::StartProcess`] | [`crate::ProcessList`], 201 [`crate::ProcessInfo`], [`crate::ProcessCount`] |
+//! | `POST /v1/sandboxes/{id}/processes/cleanup` | | [`crate::ProcessCount`] |
+//! | `GET`, `DELETE /v1/sandboxes/{id}/processes/{name}?signal=` | | [`crate::ProcessInfo`] |
+//! | `GET /v1/sandboxes/{id}/processes/{name}/logs` | | [`crate::ProcessLogs`] |
+//! | `GET /v1/sandboxes/{id}/processes/{name}/stream` | | [`crate::ProcessLogEvent`]s |
+//! | `POST /v1/sandboxes/{id}/processes/{name}/wait-for-log` | [`crate::WaitForLog`] | [`crate::LogLine`] |
+//! | `POST /v1/sandboxes/{id}/processes/{name}/wait-for-port` | [`crate::WaitForPort`] | [`crate::Done`] |
+//! | `POST /v1/sandboxes/{id}/processes/{name}/wait-for-exit` | [`crate::WaitForExit`] | [`crate::ProcessExit`] |
+//! | `GET /v1/sandboxes/{id}/pty?cols=&rows=&session=&shell=` | WebSocket | [`crate::TerminalNotice`]s and bytes |
 //! | `GET`, `PUT`, `DELETE /v1/sandboxes/{id}/files?path=` | raw bytes | raw bytes, [`crate::FileWritten`], [`crate::FileWritten`] |
 //! | `GET /v1/sandboxes/{id}/files/exists?path=` | | [`crate::FileExists`] |
 //! | `GET /v1/sandboxes/{id}/files/stream?path=` | | [`crate::FileStreamEvent`]s |
@@ -73,6 +85,21 @@ pub fn of_sandbox(id: &str, resource: &str) -> String {
 /// Something of a sandbox at a path inside: `files`, `directories`, `mounts`.
 pub fn at_path(id: &str, resource: &str, path: &str) -> String {
     format!("{}?path={}", of_sandbox(id, resource), encode(path))
+}
+
+/// A session of a sandbox.
+pub fn session(id: &str, session: &str) -> String {
+    format!("{}/{}", of_sandbox(id, "sessions"), encode(session))
+}
+
+/// A process of a sandbox.
+pub fn process(id: &str, process: &str) -> String {
+    format!("{}/{}", of_sandbox(id, "processes"), encode(process))
+}
+
+/// Something of a process: `logs`, `stream`, `wait-for-log`, `wait-for-port`, `wait-for-exit`.
+pub fn of_process(id: &str, process: &str, resource: &str) -> String {
+    format!("{}/{resource}", self::process(id, process))
 }
 
 /// A grant of a sandbox.

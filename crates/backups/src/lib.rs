@@ -18,7 +18,8 @@ mod squashfs;
 mod walk;
 
 pub use catalogue::{
-    ImportOptions, PrunePolicy, Pruned, Summary, Verified, copy, delete, import, inspect, list, plan_prune, verify,
+    ImportOptions, PrunePolicy, Pruned, Summary, Verified, copy, delete, import, inspect, list, plan_prune,
+    verify,
 };
 pub use create::{
     Compression, CreateOptions, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create, preview,

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sandkeep_api::{InvalidInput, SandboxId};
+use sandkeep_sandboxes::SessionLoss;
 
 use crate::volumes::VolumeError;
 
@@ -196,6 +198,80 @@ pub enum ServiceError {
         /// What happened.
         what: &'static str,
     },
+    /// A session of this id lives already.
+    #[error("session '{id}' already exists")]
+    SessionExists {
+        /// Which.
+        id: String,
+    },
+    /// The command ended the session's shell.
+    #[error("session '{id}' was terminated: its shell exited (exit code: {code})")]
+    SessionTerminated {
+        /// Which.
+        id: String,
+        /// The shell's.
+        code: i32,
+    },
+    /// The session was deleted meanwhile.
+    #[error("session '{id}' was destroyed while the command ran")]
+    SessionDestroyed {
+        /// Which.
+        id: String,
+    },
+    /// A session's command was given up, and goes on.
+    #[error("Command timeout after {}ms{}", after.as_millis(), if *has_begun { "" } else { " (earlier commands of the session still run)" })]
+    CommandTimeout {
+        /// How long it was waited for.
+        after: Duration,
+        /// False: it never ran.
+        has_begun: bool,
+    },
+    /// The shell of a session cannot be used.
+    #[error("the shell of session '{id}' cannot be used")]
+    SessionRefused {
+        /// Which.
+        id: String,
+    },
+    /// No process of this id is remembered.
+    #[error("process '{id}' not found")]
+    ProcessNotFound {
+        /// Which.
+        id: String,
+    },
+    /// A process of this id runs already.
+    #[error("process '{id}' runs already")]
+    ProcessExists {
+        /// Which.
+        id: String,
+    },
+    /// What was waited for did not come in time.
+    #[error("process '{id}' did not become ready within {}ms: {condition}", after.as_millis())]
+    ProcessTimeout {
+        /// Which.
+        id: String,
+        /// What was waited for.
+        condition: String,
+        /// How long.
+        after: Duration,
+    },
+    /// The process ended before what was waited for came.
+    #[error("process '{id}' exited with code {code} before it was ready: {condition}")]
+    ProcessExited {
+        /// Which.
+        id: String,
+        /// What was waited for.
+        condition: String,
+        /// Its exit code.
+        code: i32,
+    },
+    /// A limit of the sandbox is reached.
+    #[error("the sandbox has {limit} {what} already, which is the limit")]
+    TooMany {
+        /// Sessions, processes or terminals.
+        what: String,
+        /// How many may be.
+        limit: usize,
+    },
     /// A file operation.
     #[error("{path}")]
     File {
@@ -289,4 +365,30 @@ pub enum ServiceError {
     /// A task of ours ended without an answer.
     #[error("an internal task failed")]
     Task,
+}
+
+impl ServiceError {
+    /// Why a session's command has no exit code.
+    pub(crate) fn lost(id: String, loss: SessionLoss) -> Self {
+        match loss {
+            SessionLoss::Terminated { code } => Self::SessionTerminated { id, code },
+            SessionLoss::Destroyed => Self::SessionDestroyed { id },
+            SessionLoss::TimedOut { after, has_begun } => Self::CommandTimeout { after, has_begun },
+            SessionLoss::Refused => Self::SessionRefused { id },
+        }
+    }
+
+    /// What the agent refuses, about a session, process or terminal of that id.
+    pub(crate) fn of_agent(id: &str, error: sandkeep_sandboxes::Error) -> Self {
+        use sandkeep_sandboxes::Error;
+        let id = id.to_owned();
+        match error {
+            Error::SessionExists => Self::SessionExists { id },
+            Error::NoSuchProcess => Self::ProcessNotFound { id },
+            Error::ProcessExists => Self::ProcessExists { id },
+            Error::TooMany { what, limit } => Self::TooMany { what, limit },
+            Error::Gone => Self::Interrupted,
+            other => Self::Agent(other),
+        }
+    }
 }

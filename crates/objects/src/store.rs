@@ -7,7 +7,10 @@ use std::ops::Range;
 use async_trait::async_trait;
 
 use crate::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions, DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MAX_KEY_BYTES, ObjectInfo, ObjectKey, ObjectPart, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions,
+    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, MAX_KEY_BYTES, ObjectInfo,
+    ObjectKey, ObjectPart, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo,
+    WriteConditions,
 };
 
 /// The objects of one bucket.

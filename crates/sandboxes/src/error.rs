@@ -47,6 +47,23 @@ pub enum Error {
         /// Who uses it.
         holders: Vec<crate::Holder>,
     },
+    /// A session of this id lives already.
+    #[error("a session of this id exists already")]
+    SessionExists,
+    /// No process of this id is remembered.
+    #[error("there is no process of this id")]
+    NoSuchProcess,
+    /// A process of this id runs already.
+    #[error("a process of this id runs already")]
+    ProcessExists,
+    /// A limit of the sandbox is reached.
+    #[error("the sandbox has {limit} {what} already, which is the limit")]
+    TooMany {
+        /// Sessions, processes or terminals.
+        what: String,
+        /// How many may be.
+        limit: usize,
+    },
     /// A system call of ours failed.
     #[error("{what}")]
     System {

@@ -5,7 +5,8 @@
 //! - When the program itself has ended, everything it wrote is delivered. If others (background jobs) still hold the
 //!   pipes, their output is delivered for at most [`LINGER`] more; then `Exit` comes, and what they write later is read
 //!   and thrown away, so that they can go on.
-//! - Dropping an `Execution` before its `Exit` kills the program with its whole session.
+//! - Dropping an `Execution` before its `Exit` kills the program with its whole session. A session's command goes on,
+//!   if it has begun: the agent keeps the pipes open and reads them empty.
 
 use std::ffi::CString;
 use std::io;
@@ -19,7 +20,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::Instant;
 
+use crate::SessionLoss;
+use crate::agent::calls::{self, CommandEnd};
 use crate::agent::protocol::{self, Ending, Request};
+use crate::environment::STANDARD;
+use crate::follow::message;
 use crate::sys::sockets;
 
 /// How long others than the program itself may keep its output open.
@@ -28,10 +33,9 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Most bytes of one event; also the size of a pipe.
 const CHUNK: usize = 64 * 1024;
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// `bash -c` where there is a bash, decided inside, where the line runs.
-const SHELL: &str = r#"if [ -x /bin/bash ]; then exec /bin/bash -c "$1"; else exec /bin/sh -c "$1"; fi"#;
+pub(crate) const SHELL: &str =
+    r#"if [ -x /bin/bash ]; then exec /bin/bash -c "$1"; else exec /bin/sh -c "$1"; fi"#;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub enum ExecEvent {
     Stderr(Bytes),
     /// The end; nothing follows.
     Exit(ExitStatus),
+    /// The end of a session's command that has no exit code; nothing follows.
+    Lost(SessionLoss),
 }
 
 impl ExecRequest {
@@ -81,10 +87,9 @@ impl ExecRequest {
         let strings = |list: Vec<Vec<u8>>| {
             list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>().map_err(io::Error::from)
         };
-        let standard = [("HOME", "/root"), ("PATH", PATH), ("LANG", "C.UTF-8")];
         let given = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let is_given = |name: &str| self.env.iter().any(|(given, _)| given == name);
-        let pairs = standard.into_iter().filter(|(name, _)| !is_given(name)).chain(given);
+        let pairs = STANDARD.into_iter().filter(|(name, _)| !is_given(name)).chain(given);
         let environment = pairs.map(|(name, value)| format!("{name}={value}").into_bytes()).collect();
         let arguments = match &self.command {
             Command::Argv(arguments) => arguments.clone(),
@@ -127,20 +132,30 @@ struct Stream {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Earlier commands of the session run.
+    Queued,
     Running,
     /// The program has ended (none: with the whole sandbox); its output is being delivered.
     Draining {
-        status: Option<ExitStatus>,
+        end: Option<End>,
         until: Option<Instant>,
     },
-    Exiting(ExitStatus),
+    Exiting(End),
     Over,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Exit(ExitStatus),
+    Lost(SessionLoss),
 }
 
 /// What can happen while we wait.
 enum Happening {
     Readable(Source),
-    Ended(Option<Ending>),
+    Began(OwnedFd, OwnedFd),
+    Ended(Option<End>),
     LingeredEnough,
 }
 
@@ -168,6 +183,18 @@ impl Execution {
         })
     }
 
+    /// A session's command that was sent over this connection.
+    pub(crate) fn in_session(connection: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            control: crate::sys::watch(connection)?,
+            stdout: Stream { pipe: None, owed: 0 },
+            stderr: Stream { pipe: None, owed: 0 },
+            timeout: Duration::ZERO,
+            state: State::Queued,
+            stderr_ends_a_line: true,
+        })
+    }
+
     /// The next event; none after `Exit`, or if the sandbox ended. Safe to cancel: nothing is lost.
     pub async fn next(&mut self) -> Option<ExecEvent> {
         loop {
@@ -180,7 +207,8 @@ impl Execution {
                         return Some(event);
                     }
                 }
-                Happening::Ended(ending) => self.note_end(ending),
+                Happening::Began(stdout, stderr) => self.note_beginning(stdout, stderr),
+                Happening::Ended(end) => self.note_end(end),
                 Happening::LingeredEnough => self.abandon_streams(),
             }
         }
@@ -196,20 +224,23 @@ impl Execution {
     fn without_waiting(&mut self) -> Option<Option<ExecEvent>> {
         match self.state {
             State::Over => Some(None),
-            State::Exiting(status) => {
+            State::Exiting(end) => {
                 self.state = State::Over;
-                Some(Some(ExecEvent::Exit(status)))
+                Some(Some(match end {
+                    End::Exit(status) => ExecEvent::Exit(status),
+                    End::Lost(loss) => ExecEvent::Lost(loss),
+                }))
             }
-            State::Draining { status, .. } if self.stdout.pipe.is_none() && self.stderr.pipe.is_none() => {
-                self.state = status.map_or(State::Over, State::Exiting);
-                let timed_out = status.is_some_and(|status| status.timed_out);
+            State::Draining { end, .. } if self.stdout.pipe.is_none() && self.stderr.pipe.is_none() => {
+                self.state = end.map_or(State::Over, State::Exiting);
+                let timed_out = matches!(end, Some(End::Exit(status)) if status.timed_out);
                 if timed_out { Some(Some(self.timeout_line())) } else { self.without_waiting() }
             }
-            State::Draining { status, until: None } if self.stdout.owed == 0 && self.stderr.owed == 0 => {
-                self.state = State::Draining { status, until: Some(Instant::now() + LINGER) };
+            State::Draining { end, until: None } if self.stdout.owed == 0 && self.stderr.owed == 0 => {
+                self.state = State::Draining { end, until: Some(Instant::now() + LINGER) };
                 None
             }
-            State::Running | State::Draining { .. } => None,
+            State::Queued | State::Running | State::Draining { .. } => None,
         }
     }
 
@@ -229,18 +260,20 @@ impl Execution {
             () = tokio::time::sleep_until(deadline), if until.is_some() => Happening::LingeredEnough,
             () = self.stdout.readable(), if self.stdout.pipe.is_some() => Happening::Readable(Source::Stdout),
             () = self.stderr.readable(), if self.stderr.pipe.is_some() => Happening::Readable(Source::Stderr),
-            ending = self.ending(), if is_running => Happening::Ended(ending),
+            happening = self.word(), if is_running => happening,
         }
     }
 
-    /// The agent's last word; none if it is gone without one.
-    async fn ending(&self) -> Option<Ending> {
-        loop {
-            let mut ready = self.control.readable().await.ok()?;
-            match ready.try_io(|socket| sockets::receive(socket.as_fd())) {
-                Ok(received) => return Ending::from_bytes(&received.ok()?.0),
-                Err(_would_block) => {}
-            }
+    /// What the agent says next; if it is gone without a word, it has ended.
+    async fn word(&self) -> Happening {
+        let Ok((message, descriptors)) = message(&self.control).await else { return Happening::Ended(None) };
+        match (message.split_first(), <[OwnedFd; 2]>::try_from(descriptors)) {
+            (Some((&calls::BEGAN, [])), Ok([stdout, stderr])) => Happening::Began(stdout, stderr),
+            (Some((&calls::ENDED, end)), _) => Happening::Ended(serde_json::from_slice(end).ok().map(end_of)),
+            _ => Happening::Ended(
+                Ending::from_bytes(&message)
+                    .map(|Ending { code, timed_out }| End::Exit(ExitStatus { code, timed_out })),
+            ),
         }
     }
 
@@ -255,17 +288,37 @@ impl Execution {
         }
     }
 
-    fn note_end(&mut self, ending: Option<Ending>) {
-        let status = ending.map(|Ending { code, timed_out }| ExitStatus { code, timed_out });
+    fn note_beginning(&mut self, stdout: OwnedFd, stderr: OwnedFd) {
+        self.state = State::Running;
+        // Without them there is nothing to deliver; the end comes all the same.
+        self.stdout.pipe = Receiver::from_owned_fd(stdout).ok();
+        self.stderr.pipe = Receiver::from_owned_fd(stderr).ok();
+    }
+
+    fn note_end(&mut self, end: Option<End>) {
+        if let Some(End::Lost(SessionLoss::TimedOut { .. })) = end {
+            // It goes on, and so does its output.
+            (self.stdout.pipe, self.stderr.pipe) = (None, None);
+        }
         self.stdout.count_owed();
         self.stderr.count_owed();
-        self.state = State::Draining { status, until: None };
+        self.state = State::Draining { end, until: None };
     }
 
     fn abandon_streams(&mut self) {
         for pipe in [self.stdout.pipe.take(), self.stderr.pipe.take()].into_iter().flatten() {
             tokio::spawn(throw_away(pipe));
         }
+    }
+}
+
+fn end_of(end: CommandEnd) -> End {
+    match end {
+        CommandEnd::Exited { code } => End::Exit(ExitStatus { code, timed_out: false }),
+        CommandEnd::Terminated { code } => End::Lost(SessionLoss::Terminated { code }),
+        CommandEnd::Destroyed => End::Lost(SessionLoss::Destroyed),
+        CommandEnd::TimedOut { after, has_begun } => End::Lost(SessionLoss::TimedOut { after, has_begun }),
+        CommandEnd::Refused => End::Lost(SessionLoss::Refused),
     }
 }
 
@@ -340,7 +393,7 @@ mod tests {
             let texts: Vec<_> = message.environment.iter().map(|entry| entry.to_str().unwrap()).collect();
             assert_eq!(texts, expected);
         };
-        let path = format!("PATH={PATH}");
+        let path = format!("PATH={}", STANDARD[1].1);
         check(&[("A", "b=c")], &["HOME=/root", &path, "LANG=C.UTF-8", "A=b=c"]);
         check(&[("PATH", "/x")], &["HOME=/root", "LANG=C.UTF-8", "PATH=/x"]);
     }

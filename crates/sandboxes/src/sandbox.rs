@@ -154,7 +154,7 @@ impl Sandbox {
         Execution::start(connection, &message, self.id_base()).map_err(|source| self.agent_error(&source))
     }
 
-    async fn connect(&self) -> Result<OwnedFd, Error> {
+    pub(crate) async fn connect(&self) -> Result<OwnedFd, Error> {
         let path = self.0.shared.socket_path(self.id_base());
         for _ in 0..CONNECT_ATTEMPTS {
             match sockets::connect_to(&path) {
@@ -168,7 +168,7 @@ impl Sandbox {
         Err(Error::Agent { what: "it takes no more connections".into() })
     }
 
-    fn agent_error(&self, error: &io::Error) -> Error {
+    pub(crate) fn agent_error(&self, error: &io::Error) -> Error {
         if self.is_running() { Error::Agent { what: error.to_string() } } else { Error::Gone }
     }
 
@@ -248,7 +248,8 @@ impl Sandbox {
     /// The directory with the `upper` and `work` of the layer that [`Self::overlay`] made last for that key.
     pub async fn open_layer(&self, key: &str) -> Result<OwnedFd, Error> {
         let directory = self.0.overlays_of(key);
-        let opened = blocking(move || overlay::newest_layer(&directory).and_then(|layer| overlay::open_layer(&layer)));
+        let opened =
+            blocking(move || overlay::newest_layer(&directory).and_then(|layer| overlay::open_layer(&layer)));
         opened.await.map_err(|source| system("open an upper layer", source))
     }
 
@@ -285,6 +286,14 @@ impl Sandbox {
         let inner = Arc::clone(&self.0);
         let listener = blocking(move || network::listen(&inner.process, port)).await;
         listener.map_err(|source| system("listen inside the sandbox", source))
+    }
+
+    /// A connection to a port of the sandbox's own network, at 127.0.0.1 or ::1.
+    pub async fn connect_to(&self, port: u16, patience: Duration) -> Result<std::net::TcpStream, Error> {
+        self.root()?;
+        let inner = Arc::clone(&self.0);
+        let connected = blocking(move || network::connect(&inner.process, port, patience)).await;
+        connected.map_err(|source| system("connect to a port of the sandbox", source))
     }
 
     /// Ends everything inside, waits for it, and removes its state. Mounts served from outside must have been aborted

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::session_id;
 use super::{normalize, workspace_path};
-use crate::{BridgeCode, MountOptions, MountRequest};
+use crate::{BridgeCode, MountOptions, MountRequest, SessionRequest};
 
 /// A checked exec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,19 @@ fn cwd(value: Option<&Value>) -> Result<Option<String>, Refusal> {
             }
         },
         Some(_) => invalid("cwd must be a string"),
+    }
+}
+
+/// Checks the body of a session.
+pub fn bridge_session(body: &Value) -> Result<SessionRequest, Refusal> {
+    const FIELDS: [&str; 4] = ["id", "cwd", "env", "commandTimeoutMs"];
+    let mut fields = fields(body)?.clone();
+    fields.retain(|name, value| FIELDS.contains(&name.as_str()) && !value.is_null());
+    let request: SessionRequest = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| (BridgeCode::InvalidRequest, format!("session: {error}")))?;
+    match &request.id {
+        Some(id) if session_id(id).is_err() => invalid("Invalid session ID format"),
+        _ => Ok(request),
     }
 }
 

@@ -43,6 +43,27 @@ pub fn bridge_sandbox_id(id: &str) -> Result<(), InvalidInput> {
     Err(InvalidInput::new(ErrorCode::ValidationFailed, "Invalid sandbox ID format"))
 }
 
+/// Ids of sessions and processes on our routes: anything of 1 to 128 characters.
+pub fn sdk_name(what: &str, id: &str) -> Result<(), InvalidInput> {
+    let is_plain = !id.contains(|c: char| c.is_control());
+    if SESSION_ID_LENGTHS.contains(&id.chars().count()) && is_plain {
+        return Ok(());
+    }
+    let message = format!("{what} must have 1 to 128 characters, none of them a control character");
+    Err(InvalidInput::new(ErrorCode::ValidationFailed, message))
+}
+
+/// Names of variables as shells take them: `/^[A-Za-z_][A-Za-z0-9_]*$/`.
+pub fn variable_name(name: &str) -> Result<(), InvalidInput> {
+    let is_start = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if is_start && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Ok(());
+    }
+    let message =
+        format!("env: {name:?} is not the name of a variable (letters, digits and _, no digit first)");
+    Err(InvalidInput::new(ErrorCode::ValidationFailed, message).with("name", name))
+}
+
 /// Ids of the bridge's sessions: `/^[A-Za-z0-9._-]{1,128}$/` without `..`.
 pub fn session_id(id: &str) -> Result<(), InvalidInput> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

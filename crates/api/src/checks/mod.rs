@@ -9,10 +9,10 @@ mod paths;
 
 pub use backups::{
     BACKUP_FIELDS, BackupOptions, CompressionFormat, CompressionOptions, DEFAULT_TTL_SECONDS, HANDLE_FIELDS,
-    RestoreHandle,    backup_options, restore_handle,
+    RestoreHandle, backup_options, restore_handle,
 };
-pub use bridge::{BridgeExec, BridgeMount, bridge_exec, bridge_mount, bridge_unmount};
-pub use ids::{bridge_sandbox_id, sdk_sandbox_id, session_id};
+pub use bridge::{BridgeExec, BridgeMount, bridge_exec, bridge_mount, bridge_session, bridge_unmount};
+pub use ids::{bridge_sandbox_id, sdk_name, sdk_sandbox_id, session_id, variable_name};
 pub use json::{object, only_fields};
 pub use mounts::{binding_name, bucket_name, endpoint, mount_path, mount_prefix};
 pub use paths::{MAX_PATH_BYTES, file_path, is_usable_port, normalize, workspace_path};

@@ -6,7 +6,12 @@ use http::Method;
 use super::connection::Call;
 use super::{Client, EventStream};
 use crate::{
-    BucketInfo, BucketLifecycle, BucketList, ClientError, CreateBucket, DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten, GrantInfo, GrantList, GrantRequest, MakeDirectory, MigrationInfo, MigrationRequest, MountInfo, MountList, MountRequest, SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, routes,
+    BucketInfo, BucketLifecycle, BucketList, ClientError, CreateBucket, DirectoryListing, Done,
+    EnvironmentChanges, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten, GrantInfo, GrantList,
+    GrantRequest, LogLine, MakeDirectory, MigrationInfo, MigrationRequest, MountInfo, MountList,
+    MountRequest, ProcessCount, ProcessExit, ProcessInfo, ProcessList, ProcessLogEvent, ProcessLogs,
+    SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, SessionDeleted, SessionInfo, SessionList,
+    SessionRequest, StartProcess, WaitForExit, WaitForLog, WaitForPort, routes,
 };
 
 /// The service.
@@ -56,7 +61,8 @@ impl Client {
         self.connection.send_for(Call::new(Method::POST, path).json(&request)).await
     }
 
-    /// Runs a command and gives its output as it comes. Dropping the stream kills the command.
+    /// Runs a command and gives its output as it comes. Dropping the stream kills the command, unless it runs in a
+    /// session.
     pub async fn exec_stream(
         &self,
         id: &str,
@@ -66,6 +72,127 @@ impl Client {
         let path = routes::of_sandbox(id, "exec");
         let response = self.connection.send(Call::new(Method::POST, path).json(&request)).await?;
         Ok(EventStream::new(response.into_body()))
+    }
+}
+
+/// Sessions.
+impl Client {
+    /// All of a sandbox.
+    pub async fn sessions(&self, id: &str) -> Result<SessionList, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::of_sandbox(id, "sessions"))).await
+    }
+
+    /// Makes one.
+    pub async fn create_session(
+        &self,
+        id: &str,
+        request: &SessionRequest,
+    ) -> Result<SessionInfo, ClientError> {
+        let path = routes::of_sandbox(id, "sessions");
+        self.connection.send_for(Call::new(Method::POST, path).json(request)).await
+    }
+
+    /// About one.
+    pub async fn session(&self, id: &str, session: &str) -> Result<SessionInfo, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::session(id, session))).await
+    }
+
+    /// Ends one with everything that it started.
+    pub async fn delete_session(&self, id: &str, session: &str) -> Result<SessionDeleted, ClientError> {
+        self.connection.send_for(Call::new(Method::DELETE, routes::session(id, session))).await
+    }
+
+    /// Exports and unsets variables.
+    pub async fn set_env_vars(&self, id: &str, changes: &EnvironmentChanges) -> Result<Done, ClientError> {
+        self.connection.send_for(Call::new(Method::POST, routes::of_sandbox(id, "env")).json(changes)).await
+    }
+}
+
+/// Processes.
+impl Client {
+    /// All that are remembered.
+    pub async fn processes(&self, id: &str) -> Result<ProcessList, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::of_sandbox(id, "processes"))).await
+    }
+
+    /// Starts one.
+    pub async fn start_process(&self, id: &str, request: &StartProcess) -> Result<ProcessInfo, ClientError> {
+        let path = routes::of_sandbox(id, "processes");
+        self.connection.send_for(Call::new(Method::POST, path).json(request)).await
+    }
+
+    /// About one.
+    pub async fn process(&self, id: &str, process: &str) -> Result<ProcessInfo, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::process(id, process))).await
+    }
+
+    /// Sends a signal to one; none: SIGTERM, and SIGKILL if that does not end it.
+    pub async fn kill_process(
+        &self,
+        id: &str,
+        process: &str,
+        signal: Option<&str>,
+    ) -> Result<ProcessInfo, ClientError> {
+        let query = signal.map(|signal| format!("?signal={}", routes::encode(signal))).unwrap_or_default();
+        self.connection.send_for(Call::new(Method::DELETE, routes::process(id, process) + &query)).await
+    }
+
+    /// Ends all.
+    pub async fn kill_processes(&self, id: &str) -> Result<ProcessCount, ClientError> {
+        self.connection.send_for(Call::new(Method::DELETE, routes::of_sandbox(id, "processes"))).await
+    }
+
+    /// Forgets those that have ended.
+    pub async fn clean_up_processes(&self, id: &str) -> Result<ProcessCount, ClientError> {
+        self.connection.send_for(Call::new(Method::POST, routes::of_sandbox(id, "processes/cleanup"))).await
+    }
+
+    /// What one wrote.
+    pub async fn process_logs(&self, id: &str, process: &str) -> Result<ProcessLogs, ClientError> {
+        self.connection.send_for(Call::new(Method::GET, routes::of_process(id, process, "logs"))).await
+    }
+
+    /// What one wrote and writes.
+    pub async fn process_stream(
+        &self,
+        id: &str,
+        process: &str,
+    ) -> Result<EventStream<ProcessLogEvent>, ClientError> {
+        let call = Call::new(Method::GET, routes::of_process(id, process, "stream")).accepting(EVENTS);
+        Ok(EventStream::new(self.connection.send(call).await?.into_body()))
+    }
+
+    /// Waits for a line.
+    pub async fn wait_for_log(
+        &self,
+        id: &str,
+        process: &str,
+        wait: &WaitForLog,
+    ) -> Result<LogLine, ClientError> {
+        let path = routes::of_process(id, process, "wait-for-log");
+        self.connection.send_for(Call::new(Method::POST, path).json(wait)).await
+    }
+
+    /// Waits for a port.
+    pub async fn wait_for_port(
+        &self,
+        id: &str,
+        process: &str,
+        wait: &WaitForPort,
+    ) -> Result<Done, ClientError> {
+        let path = routes::of_process(id, process, "wait-for-port");
+        self.connection.send_for(Call::new(Method::POST, path).json(wait)).await
+    }
+
+    /// Waits for the end.
+    pub async fn wait_for_exit(
+        &self,
+        id: &str,
+        process: &str,
+        wait: &WaitForExit,
+    ) -> Result<ProcessExit, ClientError> {
+        let path = routes::of_process(id, process, "wait-for-exit");
+        self.connection.send_for(Call::new(Method::POST, path).json(wait)).await
     }
 }
 

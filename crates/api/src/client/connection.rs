@@ -73,6 +73,10 @@ impl Connection {
         &self.address
     }
 
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
     /// Sends a call and gives the answer if it is a success.
     pub(super) async fn send(&self, call: Call) -> Result<Response<Incoming>, ClientError> {
         let request = self.request(call)?;

@@ -4,10 +4,12 @@ mod backups;
 mod calls;
 mod connection;
 mod events;
+mod terminal;
 
 use url::Url;
 
 pub use events::EventStream;
+pub use terminal::{TerminalConnection, TerminalFrame};
 
 use crate::ClientError;
 use connection::Connection;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::SessionChoice;
+
 /// A command to run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -14,13 +16,13 @@ pub struct ExecRequest {
     /// Arguments, verbatim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
-    /// Where; none: /workspace.
+    /// Where; none: /workspace, or where the session is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Variables of this command only; those with null are left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Option<String>>,
-    /// Milliseconds until it is ended.
+    /// Milliseconds until it is ended; in a session until it is given up, and goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
     /// How output travels.
@@ -32,9 +34,9 @@ pub struct ExecRequest {
     /// Presets what S3 tools need for `http://s3.internal`, where `env` does not say otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub s3_env: bool,
-    /// Sessions are not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<String>,
+    /// In which shell; none: the default session.
+    #[serde(default, skip_serializing_if = "SessionChoice::is_default")]
+    pub session_id: SessionChoice,
 }
 
 /// How output travels in JSON.
@@ -67,6 +69,9 @@ pub struct ExecResult {
     pub duration: u64,
     /// When it was started.
     pub timestamp: Timestamp,
+    /// The session that it ran in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
 }
 
 /// What a streamed run says, in order.
@@ -107,6 +112,9 @@ pub enum ExecEvent {
     Error {
         /// Why.
         error: String,
+        /// Its code, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<crate::ErrorCode>,
         /// When.
         timestamp: Timestamp,
     },

@@ -27,6 +27,9 @@ pub struct SandboxOptions {
     /// Sandboxes do not sleep yet, so that true is what happens anyway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<bool>,
+    /// False: commands without a session get a fresh shell each. True at first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_default_session: Option<bool>,
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sleep_after: Option<Value>,

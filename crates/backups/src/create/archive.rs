@@ -67,7 +67,9 @@ pub(super) struct Written {
 
 /// Blocks; stops soon after the job's token is cancelled or its receiver of parts is gone.
 pub(super) fn write(mut job: Job) -> Result<Written, CreateError> {
-    let source = SourceDirectory::new(job.source.directory.try_clone().map_err(|error| CreateError::read(b"", error))?);
+    let source = SourceDirectory::new(
+        job.source.directory.try_clone().map_err(|error| CreateError::read(b"", error))?,
+    );
     let mut report = Report::default();
     let mut scanned = scan_directory(&job, &source, &mut report)?;
     check_ids(&scanned.tree)?;
@@ -126,7 +128,9 @@ pub(super) fn write(mut job: Job) -> Result<Written, CreateError> {
 
 /// What a backup would hold and leave out.
 pub(super) fn preview(job: &Job) -> Result<(Tree, Report), CreateError> {
-    let source = SourceDirectory::new(job.source.directory.try_clone().map_err(|error| CreateError::read(b"", error))?);
+    let source = SourceDirectory::new(
+        job.source.directory.try_clone().map_err(|error| CreateError::read(b"", error))?,
+    );
     let mut report = Report::listing();
     let scanned = scan_directory(job, &source, &mut report)?;
     check_ids(&scanned.tree)?;
@@ -208,12 +212,18 @@ fn live_bytes(tree: &Tree, fragments: &[Fragment]) -> u64 {
     let mut used = HashSet::new();
     let mut live = 0;
     for content in kept {
-        let stored: u64 =
-            content.blocks.iter().flat_map(|sizes| sizes.iter()).map(|size| u64::from(size.stored_bytes())).sum();
+        let stored: u64 = content
+            .blocks
+            .iter()
+            .flat_map(|sizes| sizes.iter())
+            .map(|size| u64::from(size.stored_bytes()))
+            .sum();
         if stored > 0 && blocks.insert(content.start) {
             live += stored;
         }
-        if let Some(fragment) = fragments.get(content.fragment as usize).filter(|_| used.insert(content.fragment)) {
+        if let Some(fragment) =
+            fragments.get(content.fragment as usize).filter(|_| used.insert(content.fragment))
+        {
             live += u64::from(fragment.size.stored_bytes());
         }
     }

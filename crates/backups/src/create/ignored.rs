@@ -15,7 +15,9 @@ use super::attributes::file_type;
 use super::directory::{SourceDirectory, stat_at, stat_open};
 use crate::CreateError;
 use crate::selection::Rule;
-use crate::selection::gitignore::{Config, DamagedIndex, Index, Match, Patterns, TrackedDirectory, parse_index};
+use crate::selection::gitignore::{
+    Config, DamagedIndex, Index, Match, Patterns, TrackedDirectory, parse_index,
+};
 
 /// Larger files of patterns are not read, and so ignore nothing.
 const MAX_PATTERN_BYTES: u64 = 16 << 20;
@@ -102,7 +104,8 @@ impl Ignored {
             what: error.0,
         };
         let index = repository.index(&host).map_err(damaged)?;
-        let exclude = host.patterns(&join(&repository.common, b"info/exclude"), ".git/info/exclude".to_owned());
+        let exclude =
+            host.patterns(&join(&repository.common, b"info/exclude"), ".git/info/exclude".to_owned());
         let mut found = Self {
             host,
             index,
@@ -140,7 +143,13 @@ impl Ignored {
     }
 
     /// Reads the patterns of a directory that is about to be scanned; `path` is below the archived one.
-    pub(super) fn enter(&self, scope: Scope, source: &SourceDirectory, path: &[u8], has_patterns: bool) -> Scope {
+    pub(super) fn enter(
+        &self,
+        scope: Scope,
+        source: &SourceDirectory,
+        path: &[u8],
+        has_patterns: bool,
+    ) -> Scope {
         if !has_patterns {
             return scope;
         }
@@ -244,8 +253,10 @@ impl Ignored {
         let git = [path, b"/.git"].concat();
         if let Ok(directory) = source.open_directory(&git) {
             let has = |name: &[u8]| stat_at(directory.as_fd(), name).ok();
-            let is_directory = |name: &[u8]| has(name).is_some_and(|stat| file_type(&stat) == FileType::Directory);
-            return has(b"HEAD").is_some() && (has(b"commondir").is_some() || is_directory(b"objects") && is_directory(b"refs"));
+            let is_directory =
+                |name: &[u8]| has(name).is_some_and(|stat| file_type(&stat) == FileType::Directory);
+            return has(b"HEAD").is_some()
+                && (has(b"commondir").is_some() || is_directory(b"objects") && is_directory(b"refs"));
         }
         let Ok(file) = source.open_file(&git) else { return false };
         let Some(text) = read_regular(file, MAX_PATH_FILE_BYTES) else { return false };
@@ -319,7 +330,10 @@ impl Repository {
             None => None,
             Some(name) => {
                 let bytes = read(format!("sharedindex.{name}").as_bytes())?;
-                Some(parse_index(&bytes.ok_or(DamagedIndex("the index that it shares is missing"))?, hash_bytes)?)
+                Some(parse_index(
+                    &bytes.ok_or(DamagedIndex("the index that it shares is missing"))?,
+                    hash_bytes,
+                )?)
             }
         };
         Ok(own.into_index(shared, self.config.ignores_case))
@@ -360,7 +374,8 @@ impl Host {
 
     fn open(&self, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
         // openat2 refuses flags that have no meaning for a mere handle.
-        let harmless = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK | OFlags::NOCTTY };
+        let harmless =
+            if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NONBLOCK | OFlags::NOCTTY };
         let flags = flags | OFlags::CLOEXEC | harmless;
         openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
     }

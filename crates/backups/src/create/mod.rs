@@ -368,8 +368,7 @@ impl Backup {
     /// The backup is made; what cannot be left for the next one is no reason to say otherwise.
     async fn record(&self, path: PathBuf, draft: previous::Draft, base: base::Base) {
         let (location, prefix) = (self.store.location(), self.options.key_prefix.clone());
-        let written =
-            tokio::task::spawn_blocking(move || draft.write(&path, location, prefix, base)).await;
+        let written = tokio::task::spawn_blocking(move || draft.write(&path, location, prefix, base)).await;
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "the next backup will have to read every file");
         }

@@ -60,9 +60,9 @@ impl Previous {
         if parsed.is_none() {
             tracing::info!("what is known of the last backup is damaged");
         }
-        parsed.filter(|(head, _)| head.location == location && head.key_prefix == key_prefix).map(|(head, files)| {
-            Self { base: head.base, seed: head.seed, files }
-        })
+        parsed
+            .filter(|(head, _)| head.location == location && head.key_prefix == key_prefix)
+            .map(|(head, files)| Self { base: head.base, seed: head.seed, files })
     }
 
     /// Where the archive has the content of a file that looks like this; none if it has changed.
@@ -86,8 +86,12 @@ impl Draft {
         let mut draft = Self { seed, files: Vec::new(), count: 0 };
         for entry in &tree.entries {
             let inode = tree.inode(entry.inode);
-            let signature = signatures[entry.inode as usize].filter(|known| known.changed_at() < now - RACY_SECONDS);
-            let (Some(content), Some(signature)) = (inode.content().filter(|_| !inode.gone), signature) else { continue };
+            let signature =
+                signatures[entry.inode as usize].filter(|known| known.changed_at() < now - RACY_SECONDS);
+            let (Some(content), Some(signature)) = (inode.content().filter(|_| !inode.gone), signature)
+            else {
+                continue;
+            };
             if content.size == 0 || content.size != signature.size() {
                 continue;
             }
@@ -116,7 +120,13 @@ impl Draft {
     }
 
     /// Replaces what is at `path`.
-    pub(super) fn write(self, path: &Path, location: String, key_prefix: String, base: Base) -> io::Result<()> {
+    pub(super) fn write(
+        self,
+        path: &Path,
+        location: String,
+        key_prefix: String,
+        base: Base,
+    ) -> io::Result<()> {
         let fragments = base.fragments.clone();
         let head = serde_json::to_vec(&Head { location, key_prefix, seed: self.seed, base })?;
         let mut bytes = MAGIC.to_vec();

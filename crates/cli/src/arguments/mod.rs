@@ -168,6 +168,13 @@ pub(crate) enum SandboxCommand {
   sandkeep sandbox exec demo -- ls -l /workspace
   sandkeep sandbox exec demo --shell 'npm install && npm test' --timeout 600")]
     Exec(ExecArguments),
+    /// Open a shell in a sandbox, as a terminal that outlives the connection.
+    #[command(after_help = "Examples:
+  sandkeep sandbox shell demo
+  sandkeep sandbox shell demo --session build    what the session `build` exported, where it is
+
+Ctrl-] leaves the terminal as it is; the same command shows it again, also to several people at once.")]
+    Shell(ShellArguments),
     /// List sandboxes.
     Ls {
         #[command(flatten)]
@@ -240,7 +247,10 @@ pub(crate) struct ExecArguments {
     /// A whole command line for bash instead.
     #[arg(long, value_name = "LINE")]
     pub(crate) shell: Option<String>,
-    /// Working directory [default: /workspace].
+    /// Run it in this session, where `cd` and `export` last; it goes on when this client leaves.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Working directory [default: /workspace, or where the session is].
     #[arg(long)]
     pub(crate) cwd: Option<String>,
     /// NAME=VALUE, for this command only; may be repeated.
@@ -252,6 +262,20 @@ pub(crate) struct ExecArguments {
     /// Seconds after which the command is ended (exit code 124).
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<f64>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShellArguments {
+    /// Which sandbox; it is created if it does not exist.
+    pub(crate) id: String,
+    /// The terminal of this session [default: the default session].
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Another program than bash.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) shell: Option<String>,
     #[command(flatten)]
     pub(crate) service: ServiceArguments,
 }

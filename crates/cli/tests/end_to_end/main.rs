@@ -8,5 +8,6 @@ mod kills;
 mod outgrown;
 mod s3_inside;
 mod service;
+mod sessions;
 mod standalone;
 mod story;

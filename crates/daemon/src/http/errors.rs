@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -126,6 +127,17 @@ pub(super) fn code(error: &ServiceError) -> ErrorCode {
         ServiceError::Stopping | ServiceError::Start(_) => ErrorCode::ContainerUnavailable,
         ServiceError::SandboxNotFound { .. } => ErrorCode::SandboxNotFound,
         ServiceError::Exec(_) | ServiceError::Output { .. } => ErrorCode::CommandExecutionError,
+        ServiceError::SessionExists { .. } => ErrorCode::SessionAlreadyExists,
+        ServiceError::SessionTerminated { .. } => ErrorCode::SessionTerminated,
+        ServiceError::SessionDestroyed { .. } => ErrorCode::SessionDestroyed,
+        ServiceError::CommandTimeout { .. } | ServiceError::SessionRefused { .. } => {
+            ErrorCode::CommandExecutionError
+        }
+        ServiceError::ProcessNotFound { .. } => ErrorCode::ProcessNotFound,
+        ServiceError::ProcessExists { .. } => ErrorCode::ProcessAlreadyExists,
+        ServiceError::ProcessTimeout { .. } => ErrorCode::ProcessReadyTimeout,
+        ServiceError::ProcessExited { .. } => ErrorCode::ProcessExitedBeforeReady,
+        ServiceError::TooMany { .. } => ErrorCode::ResourceBusy,
         ServiceError::File { source, .. } => file_code(source),
         ServiceError::Missing { .. } => ErrorCode::FileNotFound,
         ServiceError::FileTooLarge { .. } => ErrorCode::FileTooLarge,
@@ -191,12 +203,33 @@ fn file_message(path: &str, error: &io::Error) -> String {
     }
 }
 
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn context(error: ServiceError) -> Map<String, Value> {
     let details = match error {
         ServiceError::Invalid(input) => return input.context,
         ServiceError::Interrupted => json!({ "reason": "sandbox_lifetime_changed" }),
         ServiceError::NotSupported { what } => json!({ "option": what }),
         ServiceError::SandboxNotFound { id } => json!({ "sandboxId": id }),
+        ServiceError::SessionExists { id }
+        | ServiceError::SessionDestroyed { id }
+        | ServiceError::SessionRefused { id } => json!({ "sessionId": id }),
+        ServiceError::SessionTerminated { id, code } => json!({ "sessionId": id, "exitCode": code }),
+        ServiceError::CommandTimeout { after, has_begun } => {
+            json!({ "timeout": milliseconds(after), "started": has_begun })
+        }
+        ServiceError::ProcessNotFound { id } | ServiceError::ProcessExists { id } => {
+            json!({ "processId": id })
+        }
+        ServiceError::ProcessTimeout { id, condition, after } => {
+            json!({ "processId": id, "condition": condition, "timeout": milliseconds(after) })
+        }
+        ServiceError::ProcessExited { id, condition, code } => {
+            json!({ "processId": id, "condition": condition, "exitCode": code })
+        }
+        ServiceError::TooMany { what, limit } => json!({ "what": what, "limit": limit }),
         ServiceError::File { path, .. } | ServiceError::Missing { path, .. } => json!({ "path": path }),
         ServiceError::FileTooLarge { path, size, limit } => {
             json!({ "path": path, "size": size, "limit": limit })

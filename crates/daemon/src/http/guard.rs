@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt;
 use sandkeep_api::{BridgeCode, ErrorCode, base32, checks};
 use tracing::{Instrument, debug, error, info_span};
+use url::form_urlencoded;
 
 use super::{BridgeError, refusal};
 use crate::services::Services;
@@ -34,7 +35,9 @@ pub(super) async fn authorize(
     }
     match &services.settings.api_key {
         Some(key)
-            if path.starts_with("/v1/") && !shown_key(request.headers()).is_some_and(|s| key.matches(s)) =>
+            if path.starts_with("/v1/")
+                && !shown_key(request.headers()).is_some_and(|s| key.matches(s))
+                && !key_of_query(request.uri()).is_some_and(|s| key.matches(s.as_bytes())) =>
         {
             refusal(
                 request.uri(),
@@ -58,6 +61,18 @@ fn shown_key(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(key)
+}
+
+/// The key of `?authorization=Bearer%20KEY`, for terminals: browsers send no headers with a WebSocket.
+fn key_of_query(uri: &Uri) -> Option<String> {
+    let path = uri.path();
+    let is_terminal =
+        matches!(path.split('/').collect::<Vec<_>>()[..], ["", "v1", "sandbox" | "sandboxes", _, "pty"]);
+    let query = uri.query().filter(|_| is_terminal)?;
+    let all = &mut form_urlencoded::parse(query.as_bytes());
+    let (_, value) = all.find(|(name, _)| name == "authorization")?;
+    let (scheme, key) = value.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case("Bearer ").then(|| key.to_owned())
 }
 
 /// Names the request, logs it, and answers 500 where a handler panics.

@@ -6,6 +6,7 @@ mod errors;
 mod events;
 mod guard;
 mod ours;
+mod terminal;
 
 use std::sync::Arc;
 

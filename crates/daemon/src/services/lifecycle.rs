@@ -55,8 +55,12 @@ impl Services {
     ) -> Result<SandboxInfo, ServiceError> {
         check_options(options)?;
         let live = self.live_with(id, options).await?;
-        if live.record().labels != options.labels {
-            live.set_labels(options.labels.clone());
+        let before = live.record();
+        live.set_labels(options.labels.clone());
+        if let Some(enabled) = options.enable_default_session {
+            live.set_stateless(!enabled);
+        }
+        if live.record() != before {
             self.state.put_sandbox(live.record()).await?;
         }
         Ok(live.info())
@@ -105,6 +109,7 @@ impl Services {
             labels: options.labels,
             mounts,
             restores,
+            stateless: options.enable_default_session == Some(false),
         };
         let live = Arc::new(Live::new(sandbox, record.clone()));
         if let Err(error) = self.state.put_sandbox(record).await {

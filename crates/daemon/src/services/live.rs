@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use sandkeep_api::{RestoredDirectory, SandboxId, SandboxInfo};
+use sandkeep_api::{RestoredDirectory, SandboxId, SandboxInfo, SessionChoice};
 use sandkeep_sandboxes::Sandbox;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,10 @@ struct Inner {
     /// Recorded apart, because they hold credentials.
     grants: GrantsById,
     granted: bool,
+    /// Commands without a session get a fresh shell each.
+    stateless: bool,
+    /// Variables of the default session; none: an earlier daemon may have set some.
+    variables: Option<BTreeMap<String, String>>,
 }
 
 /// Lets one through at a time, in order of arrival.
@@ -56,7 +60,7 @@ impl Queue {
 impl Live {
     /// A sandbox as it is recorded.
     pub(crate) fn new(sandbox: Sandbox, record: SandboxRecord) -> Self {
-        let SandboxRecord { id, created_at, labels, mounts, restores, .. } = record;
+        let SandboxRecord { id, created_at, labels, mounts, restores, stateless, .. } = record;
         Self {
             id,
             sandbox,
@@ -64,7 +68,7 @@ impl Live {
             mounting: Queue::default(),
             backing_up: Queue::default(),
             lifetime: CancellationToken::new(),
-            inner: Mutex::new(Inner { labels, mounts, restores, ..Inner::default() }),
+            inner: Mutex::new(Inner { labels, mounts, restores, stateless, ..Inner::default() }),
         }
     }
 
@@ -105,6 +109,7 @@ impl Live {
             labels: inner.labels.clone(),
             mounts: inner.mounts.clone(),
             restores: inner.restores.clone(),
+            stateless: inner.stateless,
         }
     }
 
@@ -121,6 +126,35 @@ impl Live {
             mounts: record.mounts.into_iter().map(|mount| mount.info).collect(),
             restores: record.restores.into_iter().map(restored).collect(),
         }
+    }
+
+    /// The session in which a command runs; none: a shell of its own.
+    pub(crate) fn session(&self, choice: &SessionChoice) -> Option<String> {
+        match choice {
+            SessionChoice::Named(session) => Some(session.clone()),
+            SessionChoice::Fresh => None,
+            SessionChoice::Default => (!self.inner().stateless).then(|| self.default_session()),
+        }
+    }
+
+    /// The session of calls that name none.
+    pub(crate) fn default_session(&self) -> String {
+        format!("sandbox-{}", self.id)
+    }
+
+    /// Whether commands without a session get a fresh shell each.
+    pub(crate) fn set_stateless(&self, stateless: bool) {
+        self.inner().stateless = stateless;
+    }
+
+    /// What was set for the whole sandbox, if that is known.
+    pub(crate) fn variables(&self) -> Option<BTreeMap<String, String>> {
+        self.inner().variables.clone()
+    }
+
+    /// Notes what is set for the whole sandbox.
+    pub(crate) fn set_variables(&self, variables: BTreeMap<String, String>) {
+        self.inner().variables = Some(variables);
     }
 
     /// Changes the labels.

@@ -10,10 +10,14 @@ mod live;
 mod mounts;
 mod names;
 mod ports;
+mod processes;
 mod recovery;
 mod registry;
+mod sessions;
 mod store;
+mod terminals;
 mod text;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +28,9 @@ pub(crate) use files::{FileReader, ListingOptions, MAX_FILE_BYTES};
 pub(crate) use lifecycle::Ending;
 pub(crate) use live::Live;
 pub(crate) use ports::{ServeBuckets, ServeGrants, ServeVolumes, StartSandboxes};
+pub(crate) use processes::{Followed, signal_name};
 pub(crate) use store::EmbeddedStore;
+pub(crate) use terminals::TerminalQuery;
 pub(crate) use text::TextSplitter;
 
 use crate::settings::Settings;

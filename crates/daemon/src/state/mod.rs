@@ -130,6 +130,7 @@ mod tests {
             labels: BTreeMap::from([("a".into(), "b".into())]),
             mounts: Vec::new(),
             restores: Vec::new(),
+            stateless: true,
         }
     }
 

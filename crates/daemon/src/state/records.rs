@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS grants (
     value TEXT NOT NULL,
     PRIMARY KEY (sandbox, id)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS stateless (
+    sandbox TEXT PRIMARY KEY REFERENCES sandboxes (id) ON DELETE CASCADE
+) STRICT;
 ";
 
 /// A sandbox that was started.
@@ -60,6 +63,8 @@ pub(crate) struct SandboxRecord {
     pub(crate) mounts: Vec<MountRecord>,
     /// By directory; not written with the sandbox.
     pub(crate) restores: Vec<RestoreRecord>,
+    /// Commands without a session get a fresh shell each.
+    pub(crate) stateless: bool,
 }
 
 /// A bucket mounted in a sandbox.
@@ -88,7 +93,9 @@ pub(crate) struct RestoreRecord {
 
 pub(super) fn sandboxes(connection: &Connection) -> Result<Vec<SandboxRecord>> {
     let mut statement =
-        connection.prepare("SELECT id, name, created_at, labels FROM sandboxes ORDER BY id")?;
+        connection.prepare(
+        "SELECT id, name, created_at, labels, id IN (SELECT sandbox FROM stateless) FROM sandboxes ORDER BY id",
+    )?;
     let mut records = statement.query_map([], sandbox)?.collect::<Result<Vec<_>>>()?;
     for record in &mut records {
         record.mounts = mounts(connection, &record.id)?;
@@ -106,6 +113,7 @@ fn sandbox(row: &Row<'_>) -> Result<SandboxRecord> {
         labels: serde_json::from_str(&row.get::<_, String>(3)?).map_err(|_| damaged(3, Type::Text))?,
         mounts: Vec::new(),
         restores: Vec::new(),
+        stateless: row.get(4)?,
     })
 }
 
@@ -151,7 +159,11 @@ pub(super) fn put_sandbox(connection: &Connection, record: &SandboxRecord) -> Re
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, created_at = excluded.created_at, labels = excluded.labels",
         params![record.id.as_str(), record.name.as_str(), created_at, labels],
     )?;
-    Ok(())
+    let change = match record.stateless {
+        true => "INSERT OR IGNORE INTO stateless (sandbox) VALUES (?)",
+        false => "DELETE FROM stateless WHERE sandbox = ?",
+    };
+    connection.execute(change, [record.id.as_str()]).map(drop)
 }
 
 pub(super) fn remove_sandbox(connection: &Connection, id: &SandboxId) -> Result<()> {

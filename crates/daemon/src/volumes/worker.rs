@@ -178,7 +178,11 @@ async fn back_up(
     cancel: CancellationToken,
 ) -> Result<Answer, VolumeError> {
     let store = connect(job.store)?;
-    let overlay = job.overlay.zip(layer).map(|(OverlayJob { backup, mounts }, layer)| Overlay { layer, backup, mounts });
+    let overlay = job.overlay.zip(layer).map(|(OverlayJob { backup, mounts }, layer)| Overlay {
+        layer,
+        backup,
+        mounts,
+    });
     let source = Source { directory, id_base: job.id_base, overlay };
     if job.preview {
         let preview = sandkeep_backups::preview(store, source, job.options, cancel).await?;

@@ -18,12 +18,31 @@ const HOME_OF_COMMANDS: &CStr = c"/workspace";
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
 
-/// Starts the program in a session of its own, with nothing on standard input. What goes wrong after the fork is said
-/// on its standard error and by its exit code, as a shell would.
-pub(super) fn start(request: &Request, stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> io::Result<i32> {
+/// Where a program's streams lead, and what else it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup<'a> {
+    /// None: nothing to read.
+    pub(super) stdin: Option<BorrowedFd<'a>>,
+    pub(super) stdout: BorrowedFd<'a>,
+    pub(super) stderr: BorrowedFd<'a>,
+    pub(super) role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Program,
+    /// The shell of a session: whatever its programs start stays below it, and it starts somewhere in any case.
+    Session,
+    /// Like that, and standard input is its terminal.
+    Terminal,
+}
+
+/// Starts the program in a session of its own. What goes wrong after the fork is said on its standard error and by its
+/// exit code, as a shell would.
+pub(super) fn start(request: &Request, setup: Setup<'_>) -> io::Result<i32> {
     match processes::fork()? {
         Some(pid) => Ok(pid),
-        None => processes::exit_now(become_program(request, stdout, stderr)),
+        None => processes::exit_now(become_program(request, setup)),
     }
 }
 
@@ -34,14 +53,18 @@ pub(super) fn complain(to: BorrowedFd<'_>, line: &str) {
 }
 
 /// Returns only if it fails: the exit code.
-fn become_program(request: &Request, stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> i32 {
+fn become_program(request: &Request, setup: Setup<'_>) -> i32 {
     signals::reset();
-    if let Err(error) = set_up(stdout, stderr) {
-        complain(stderr, &format!("cannot set up the process: {error}"));
+    if let Err(error) = set_up(setup) {
+        complain(setup.stderr, &format!("cannot set up the process: {error}"));
         return NOT_EXECUTABLE;
     }
     let stderr = rustix::stdio::stderr();
-    if let Err(error) = enter(&request.directory) {
+    let entered = enter(&request.directory).or_else(|error| match setup.role {
+        Role::Program => Err(error),
+        Role::Session | Role::Terminal => enter_home(request),
+    });
+    if let Err(error) = entered {
         let directory = request.directory.to_string_lossy();
         complain(stderr, &format!("Failed to change directory to {directory}: {}", describe(&error)));
         return 1;
@@ -55,12 +78,18 @@ fn become_program(request: &Request, stdout: BorrowedFd<'_>, stderr: BorrowedFd<
     if is_missing { NOT_FOUND } else { NOT_EXECUTABLE }
 }
 
-fn set_up(stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> io::Result<()> {
+fn set_up(setup: Setup<'_>) -> io::Result<()> {
     setsid()?;
     let nothing = openat(CWD, "/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    dup2_stdin(nothing.as_fd())?;
-    dup2_stdout(stdout)?;
-    dup2_stderr(stderr)?;
+    dup2_stdin(setup.stdin.unwrap_or(nothing.as_fd()))?;
+    dup2_stdout(setup.stdout)?;
+    dup2_stderr(setup.stderr)?;
+    if setup.role != Role::Program {
+        processes::adopt_orphans()?;
+    }
+    if setup.role == Role::Terminal {
+        processes::take_terminal()?;
+    }
     processes::close_from(processes::FIRST_INHERITED);
     umask(Mode::WGRP | Mode::WOTH);
     // Closed already, together with everything else.
@@ -73,6 +102,12 @@ fn enter(directory: &CStr) -> io::Result<()> {
     let _ = chdir(HOME_OF_COMMANDS);
     let wanted = if directory.is_empty() { HOME_OF_COMMANDS } else { directory };
     Ok(chdir(wanted)?)
+}
+
+/// The program's own home, or at least somewhere.
+fn enter_home(request: &Request) -> io::Result<()> {
+    let home = request.environment.iter().rev().find_map(|entry| entry.to_bytes().strip_prefix(b"HOME="));
+    Ok(chdir(home.unwrap_or(b"/")).or_else(|_| chdir("/"))?)
 }
 
 /// The system's words, without Rust's "(os error 2)".

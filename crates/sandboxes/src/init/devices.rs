@@ -43,8 +43,8 @@ const MASKED_DIRECTORIES: [&str; 4] = ["acpi", "asound", "driver", "scsi"];
 /// The group `tty` of every distribution, which owns terminals.
 const TTY_GROUP: u32 = 5;
 
-/// Device nodes need no space.
-const DEV_SIZE: &str = "256k";
+/// Device nodes need no space; commands on their way to session shells do ([`crate::agent`]).
+const DEV_SIZE: &str = "16m";
 
 pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
     let (dev, owner) = (plan.root.join("dev"), plan.id_base.to_string());

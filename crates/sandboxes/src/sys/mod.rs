@@ -20,6 +20,11 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
 
 /// Lets tasks wait until a descriptor is readable. Only within the async runtime.
 pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watch_for(descriptor, Interest::READABLE)
+}
+
+/// Lets tasks wait until a descriptor is readable or writable. Only within the async runtime.
+pub(crate) fn watch_for(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is one descriptor all its life, and the AsyncFd owns it.
-    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }

@@ -207,6 +207,18 @@ pub(crate) fn replace(path: &CString, arguments: &[CString], environment: &[CStr
     io::Error::last_os_error()
 }
 
+/// Makes orphans among this process's descendants its children, instead of pid 1's; survives exec.
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })).map(drop)
+}
+
+/// Makes the terminal on standard input that of this process's session, whose leader it is.
+pub(crate) fn take_terminal() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(libc::c_long::from(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })).map(drop)
+}
+
 /// Ends this process at once, without running anything else.
 pub(crate) fn exit_now(code: c_int) -> ! {
     // SAFETY: never returns.

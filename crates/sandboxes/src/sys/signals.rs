@@ -11,6 +11,8 @@ pub(crate) struct Ended {
     pub(crate) pid: i32,
     /// Exit code, or 128 + signal.
     pub(crate) code: i32,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
 }
 
 fn set_of(signal: Option<libc::c_int>) -> libc::sigset_t {
@@ -60,8 +62,9 @@ pub(crate) fn ended_child() -> Option<Ended> {
             return None;
         }
         let status = information.si_status();
-        let code = if information.si_code == libc::CLD_EXITED { status } else { 128 + status };
-        Some(Ended { pid: information.si_pid(), code })
+        let signal = (information.si_code != libc::CLD_EXITED).then_some(status);
+        let code = signal.map_or(status, |signal| 128 + signal);
+        Some(Ended { pid: information.si_pid(), code, signal })
     }
 }
 

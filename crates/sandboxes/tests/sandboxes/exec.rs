@@ -37,6 +37,7 @@ async fn much_output_arrives_whole_and_waits_for_its_reader() {
             ExecEvent::Stdout(bytes) => out += bytes.len(),
             ExecEvent::Stderr(bytes) => err += bytes.len(),
             ExecEvent::Exit(status) => assert_eq!(status.code, 0),
+            ExecEvent::Lost(loss) => panic!("{loss:?}"),
         }
     }
     assert_eq!((out, err), (20_000_000, 20_000_000));

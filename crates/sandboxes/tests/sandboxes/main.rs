@@ -7,4 +7,7 @@ mod exec;
 mod files;
 mod isolation;
 mod mounts;
+mod processes;
+mod sessions;
+mod terminals;
 mod world;

@@ -11,7 +11,7 @@ use sandkeep_sandboxes::{Detach, Error, Features, Placement, Runtime, Sandbox, S
 use crate::world::{World, code, run, sh, shell, until};
 
 /// A detached tmpfs that belongs to root of a sandbox, with a file `name` in it.
-fn tmpfs(sandbox: &Sandbox, name: &str) -> OwnedFd {
+pub(crate) fn tmpfs(sandbox: &Sandbox, name: &str) -> OwnedFd {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
     let id = sandbox.id_base().to_string();
     for (option, value) in [("uid", id.as_str()), ("gid", id.as_str()), ("size", "1m"), ("mode", "755")] {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use sandkeep_sandboxes::{
-    Command, ExecEvent, ExecRequest, ExitStatus, Runtime, RuntimeSettings, Sandbox, SandboxName, SandboxSpec,
+    Command, ExecEvent, ExecRequest, Execution, ExitStatus, Runtime, RuntimeSettings, Sandbox, SandboxName,
+    SandboxSpec, SessionLoss,
 };
 
 /// What a finished run gave.
@@ -150,7 +151,11 @@ fn request(command: Command) -> ExecRequest {
 }
 
 pub(crate) async fn run(sandbox: &Sandbox, request: ExecRequest) -> Output {
-    let mut execution = sandbox.exec(request).await.unwrap();
+    finish(sandbox.exec(request).await.unwrap()).await.expect("it is no session's command")
+}
+
+/// The whole of a run that ends with an exit code; or why it has none.
+pub(crate) async fn finish(mut execution: Execution) -> Result<Output, SessionLoss> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     loop {
         match execution.next().await.expect("the run ends with an exit") {
@@ -158,7 +163,11 @@ pub(crate) async fn run(sandbox: &Sandbox, request: ExecRequest) -> Output {
             ExecEvent::Stderr(bytes) => stderr.extend(bytes),
             ExecEvent::Exit(status) => {
                 assert_eq!(execution.next().await, None);
-                return Output { stdout, stderr, status };
+                return Ok(Output { stdout, stderr, status });
+            }
+            ExecEvent::Lost(loss) => {
+                assert_eq!(execution.next().await, None);
+                return Err(loss);
             }
         }
     }

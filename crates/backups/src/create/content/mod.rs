@@ -19,10 +19,10 @@ use self::coordinator::{Coordinator, Subject};
 use self::duplicates::Duplicates;
 use self::worker::{WorkerContext, Workers};
 use super::attributes::Owners;
+use super::attributes::Signature;
 use super::directory::SourceDirectory;
 use super::meter::Meter;
 use super::report::Report;
-use super::attributes::Signature;
 use crate::squashfs::format::Fragment;
 use crate::squashfs::writer::{Output, Tree};
 use crate::{Compression, CreateError};
@@ -62,7 +62,13 @@ pub(super) fn write(
     let duplicates = Duplicates::find(tree, &shared, threads, context.stop);
     std::thread::scope(|scope| {
         let workers = Workers::start(scope, &shared, threads)?;
-        Coordinator::new(context, &shared.buffers, Subject { tree, signatures, report, output, fragments }, workers, duplicates)
-            .run(threads)
+        Coordinator::new(
+            context,
+            &shared.buffers,
+            Subject { tree, signatures, report, output, fragments },
+            workers,
+            duplicates,
+        )
+        .run(threads)
     })
 }

@@ -56,7 +56,11 @@ impl Matcher<'_> {
         let rest = at + self.pattern[at..].iter().take_while(|byte| **byte == b'*').count();
         let is_double = rest - at > 1;
         let crosses = !self.mode.is_path || (is_double && self.stands_alone(at, rest));
-        if self.mode.is_path && crosses && self.pattern.get(rest) == Some(&b'/') && self.remembered(rest + 1, text) {
+        if self.mode.is_path
+            && crosses
+            && self.pattern.get(rest) == Some(&b'/')
+            && self.remembered(rest + 1, text)
+        {
             // `**/` matches no directory, too.
             return true;
         }
@@ -188,7 +192,10 @@ mod tests {
             assert!(wildmatch(pattern.as_bytes(), text.as_bytes(), PATH), "{pattern} should match {text}");
         }
         for text in not_matched {
-            assert!(!wildmatch(pattern.as_bytes(), text.as_bytes(), PATH), "{pattern} should not match {text}");
+            assert!(
+                !wildmatch(pattern.as_bytes(), text.as_bytes(), PATH),
+                "{pattern} should not match {text}"
+            );
         }
     }
 

@@ -47,6 +47,7 @@ fn request(arguments: ExecArguments) -> Result<ExecRequest> {
         env: arguments.env.iter().map(|pair| variable(pair)).collect::<Result<BTreeMap<_, _>>>()?,
         timeout: arguments.timeout.map(|seconds| (seconds * 1000.0) as u64),
         s3_env: arguments.s3,
+        session_id: arguments.session.into(),
         encoding: OutputEncoding::Base64,
         ..ExecRequest::default()
     })

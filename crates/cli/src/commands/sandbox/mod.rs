@@ -4,6 +4,7 @@ mod copy;
 mod exec;
 mod grant;
 mod mount;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ use crate::output::Output;
 pub(crate) async fn run(command: SandboxCommand, output: Output) -> Result<ExitCode> {
     match command {
         SandboxCommand::Exec(arguments) => return exec::run(arguments, output).await,
+        SandboxCommand::Shell(arguments) => return shell::run(arguments).await,
         SandboxCommand::Create { id, service } => create(id, &service, output).await?,
         SandboxCommand::Ls { service } => list(&service, output).await?,
         SandboxCommand::Rm { ids, service } => remove(&ids, &service, output).await?,

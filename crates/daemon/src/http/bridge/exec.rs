@@ -11,21 +11,21 @@ use futures::future::ready;
 use sandkeep_api::{BridgeCode, ExitEvent, StreamError, checks, sse};
 use sandkeep_sandboxes::ExecEvent;
 
-use super::{App, Id, Result, Stateless};
+use super::{App, Id, Result, Session};
 use crate::error::ServiceError;
 use crate::http::errors::{BridgeError, message};
 use crate::http::{body, events};
 use crate::services::{Running, TextSplitter};
 
-/// Starts the command and streams it; when the client leaves, the command is killed.
+/// Starts the command and streams it; when the client leaves, the command is killed, unless it runs in a session.
 pub(super) async fn exec(
     State(services): App,
     Id(id): Id,
-    _: Stateless,
+    Session(session): Session,
     request: Request,
 ) -> Result<Response> {
     let command = checks::bridge_exec(&body::json(request).await?)?;
-    match services.bridge_exec(&id, command).await {
+    match services.bridge_exec(&id, session, command).await {
         Ok(running) => Ok(events::respond(Stream::new(running), Stream::next)),
         Err(error @ (ServiceError::Start(_) | ServiceError::Stopping)) => {
             Err(BridgeError::failed(BridgeCode::ExecTransportError, "exec failed", &error))
@@ -58,6 +58,8 @@ impl Stream {
                 Ok(ExecEvent::Exit(status)) => {
                     self.end(&events::named_event("exit", &ExitEvent { exit_code: status.code }))
                 }
+                // The service has made an error of it.
+                Ok(ExecEvent::Lost(_)) => return None,
                 Err(error) => self.end(&failure(&error)),
             };
             if !bytes.is_empty() {
@@ -79,6 +81,12 @@ fn output(name: &str, bytes: &Bytes) -> Bytes {
 }
 
 fn failure(error: &ServiceError) -> Bytes {
-    let code = BridgeCode::ExecTransportError.as_str().to_owned();
+    let code = match error {
+        ServiceError::SessionTerminated { .. }
+        | ServiceError::SessionDestroyed { .. }
+        | ServiceError::CommandTimeout { .. } => BridgeCode::ExecError,
+        _ => BridgeCode::ExecTransportError,
+    };
+    let code = code.as_str().to_owned();
     events::named_event("error", &StreamError { error: format!("exec failed: {}", message(error)), code })
 }

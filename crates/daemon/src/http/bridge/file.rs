@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use percent_encoding::percent_decode_str;
 use sandkeep_api::{BridgeCode, Done, checks};
 
-use super::{App, Id, Result, Stateless};
+use super::{App, Id, Result, Session};
 use crate::error::ServiceError;
 use crate::http::body;
 use crate::http::errors::BridgeError;
@@ -16,7 +16,7 @@ use crate::http::errors::BridgeError;
 pub(super) async fn read(
     State(services): App,
     Id(id): Id,
-    _: Stateless,
+    _: Session,
     uri: Uri,
 ) -> Result<impl IntoResponse> {
     let path = path(&uri)?;
@@ -41,7 +41,7 @@ fn unreadable(path: &str, error: &ServiceError) -> BridgeError {
 pub(super) async fn write(
     State(services): App,
     Id(id): Id,
-    _: Stateless,
+    _: Session,
     request: Request,
 ) -> Result<Json<Done>> {
     let path = path(request.uri())?;

@@ -5,7 +5,9 @@ mod exec;
 mod file;
 mod mounts;
 mod pending;
+mod pty;
 mod sandbox;
+mod session;
 
 use std::sync::Arc;
 
@@ -28,6 +30,9 @@ pub(super) fn routes() -> Router<Arc<Services>> {
         .route("/v1/sandbox/{id}", delete(sandbox::destroy))
         .route("/v1/sandbox/{id}/running", get(sandbox::running))
         .route("/v1/sandbox/{id}/exec", post(exec::exec))
+        .route("/v1/sandbox/{id}/session", post(session::create))
+        .route("/v1/sandbox/{id}/session/{sid}", delete(session::delete))
+        .route("/v1/sandbox/{id}/pty", get(pty::open))
         .route("/v1/sandbox/{id}/file/{*path}", get(file::read).put(file::write))
         .route("/v1/sandbox/{id}/file/", any(file::no_path))
         .route("/v1/sandbox/{id}/file", any(file::no_path))
@@ -52,20 +57,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// Calls without a session are stateless; sessions are not built yet.
-struct Stateless;
+/// The session of the header `Session-Id`; calls without one are stateless.
+struct Session(Option<String>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Stateless {
+impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = BridgeError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let Some(session) = parts.headers.get("session-id").filter(|value| !value.is_empty()) else {
-            return Ok(Self);
+            return Ok(Self(None));
         };
-        let valid = session.to_str().is_ok_and(|id| checks::session_id(id).is_ok());
-        Err(match valid {
-            true => BridgeError::new(BridgeCode::NotSupported, "Session-Id is not supported yet"),
-            false => BridgeError::new(BridgeCode::InvalidRequest, "Invalid session ID format"),
-        })
+        match session.to_str() {
+            Ok(id) if checks::session_id(id).is_ok() => Ok(Self(Some(id.to_owned()))),
+            _ => Err(BridgeError::new(BridgeCode::InvalidRequest, "Invalid session ID format")),
+        }
     }
 }

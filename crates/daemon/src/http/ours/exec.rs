@@ -14,7 +14,7 @@ use sandkeep_api::{ExecEvent as Event, ExecRequest, ExecResult, OutputEncoding};
 use sandkeep_sandboxes::ExecEvent;
 
 use super::{App, Id, Result};
-use crate::http::errors::message;
+use crate::http::errors::{code, message};
 use crate::http::{body, events};
 use crate::services::{Running, TextSplitter};
 
@@ -26,6 +26,7 @@ pub(super) async fn exec(State(services): App, Id(id): Id, request: Request) -> 
     if stream {
         return Ok(events::respond(Stream::new(running, encoding, about), Stream::next));
     }
+    let session_id = running.session().map(str::to_owned);
     let output = running.collect().await?;
     let result = ExecResult {
         success: output.status.code == 0,
@@ -35,6 +36,7 @@ pub(super) async fn exec(State(services): App, Id(id): Id, request: Request) -> 
         command: about.command.clone(),
         duration: about.duration(),
         timestamp: about.timestamp,
+        session_id,
     };
     Ok(Json(result).into_response())
 }
@@ -101,7 +103,12 @@ impl Stream {
                     let (exit_code, duration) = (status.code, self.about.duration());
                     self.end(&Event::Complete { exit_code, duration, timestamp })
                 }
-                Err(error) => self.end(&Event::Error { error: message(&error), timestamp }),
+                // The service has made an error of it.
+                Ok(ExecEvent::Lost(_)) => return None,
+                Err(error) => {
+                    let code = Some(code(&error));
+                    self.end(&Event::Error { error: message(&error), code, timestamp })
+                }
             };
             if !bytes.is_empty() {
                 return Some((bytes, self));

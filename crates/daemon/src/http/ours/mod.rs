@@ -2,13 +2,16 @@
 
 mod backups;
 mod buckets;
+mod env;
 mod exec;
 mod files;
 mod grants;
 mod mounts;
-mod pending;
+mod processes;
+mod pty;
 mod sandboxes;
 mod service;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -26,12 +29,27 @@ type App = State<Arc<Services>>;
 type Result<T> = std::result::Result<T, OurError>;
 
 pub(super) fn routes() -> Router<Arc<Services>> {
-    pending::routes()
+    Router::new()
         .route("/health", get(service::health))
         .route("/v1/info", get(service::info))
         .route("/v1/sandboxes", get(sandboxes::list).post(sandboxes::create))
         .route("/v1/sandboxes/{id}", put(sandboxes::put).get(sandboxes::get).delete(sandboxes::destroy))
         .route("/v1/sandboxes/{id}/exec", post(exec::exec))
+        .route("/v1/sandboxes/{id}/sessions", get(sessions::list).post(sessions::create))
+        .route("/v1/sandboxes/{id}/sessions/{name}", get(sessions::get).delete(sessions::delete))
+        .route("/v1/sandboxes/{id}/env", post(env::change))
+        .route(
+            "/v1/sandboxes/{id}/processes",
+            get(processes::list).post(processes::start).delete(processes::kill_all),
+        )
+        .route("/v1/sandboxes/{id}/processes/cleanup", post(processes::clean_up))
+        .route("/v1/sandboxes/{id}/processes/{name}", get(processes::get).delete(processes::kill))
+        .route("/v1/sandboxes/{id}/processes/{name}/logs", get(processes::logs))
+        .route("/v1/sandboxes/{id}/processes/{name}/stream", get(processes::stream))
+        .route("/v1/sandboxes/{id}/processes/{name}/wait-for-log", post(processes::wait_for_log))
+        .route("/v1/sandboxes/{id}/processes/{name}/wait-for-port", post(processes::wait_for_port))
+        .route("/v1/sandboxes/{id}/processes/{name}/wait-for-exit", post(processes::wait_for_exit))
+        .route("/v1/sandboxes/{id}/pty", get(pty::open))
         .route("/v1/sandboxes/{id}/files", get(files::read).put(files::write).delete(files::delete))
         .route("/v1/sandboxes/{id}/files/exists", get(files::exists))
         .route("/v1/sandboxes/{id}/files/move", post(files::relocate))
@@ -61,7 +79,7 @@ pub(super) fn routes() -> Router<Arc<Services>> {
 /// The sandbox of the path, percent-decoded.
 struct Id(SandboxId);
 
-/// The backup, bucket or grant of the path.
+/// The backup, bucket, grant, session or process of the path.
 struct Name(String);
 
 /// `?path=`, and nothing else.

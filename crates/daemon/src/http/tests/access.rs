@@ -67,3 +67,20 @@ async fn a_request_id_is_kept_or_made() {
         assert_eq!(response.headers()["x-request-id"] == given, kept);
     }
 }
+
+#[tokio::test]
+async fn terminals_take_the_key_as_a_parameter_and_nothing_else_does() {
+    let daemon = TestDaemon::with(&[], KEYED);
+    let key = "authorization=Bearer%20secret";
+    let answer = daemon.get(&format!("/v1/sandbox/{ID}/pty?cols=1&{key}")).await;
+    answer.is_bridge(400, "invalid_request", "WebSocket");
+    daemon.get(&format!("/v1/sandboxes/a/pty?{key}")).await.is_ours(400, "VALIDATION_FAILED", "WebSocket");
+    for wrong in ["authorization=secret", "authorization=Bearer%20wrong", "Authorization=Bearer%20secret", ""]
+    {
+        let answer = daemon.get(&format!("/v1/sandbox/{ID}/pty?{wrong}")).await;
+        answer.is_bridge(401, "unauthorized", "Unauthorized");
+    }
+    daemon.get(&format!("/v1/sandboxes?{key}")).await.is_ours(401, "UNAUTHORIZED", "Unauthorized");
+    let path = format!("/v1/sandbox/{ID}/file/pty?{key}");
+    daemon.get(&path).await.is_bridge(401, "unauthorized", "Unauthorized");
+}

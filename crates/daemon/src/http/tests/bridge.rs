@@ -142,24 +142,36 @@ async fn backups_carry_the_code_of_the_sdk() {
 #[tokio::test]
 async fn what_is_not_built_yet_says_so() {
     let daemon = TestDaemon::new();
-    for (method, route) in [
-        ("POST", "persist"),
-        ("POST", "hydrate"),
-        ("POST", "session"),
-        ("DELETE", "session/x"),
-        ("GET", "pty"),
-        ("POST", "tunnel/8080"),
-    ] {
+    for (method, route) in [("POST", "persist"), ("POST", "hydrate"), ("POST", "tunnel/8080")] {
         daemon.call(method, &at(route), "").await.is_bridge(501, "not_supported", "not supported yet");
     }
     for path in ["/v1/pool/stats", "/v1/openapi.json"] {
         daemon.get(path).await.is_bridge(501, "not_supported", "not supported yet");
     }
-    for (session, status, code) in [("valid-1", 501, "not_supported"), ("a..b", 400, "invalid_request")] {
+}
+
+#[tokio::test]
+async fn sessions_and_terminals_are_checked() {
+    let daemon = TestDaemon::new();
+    for (session, status, code) in
+        [("valid-1", 502, "exec_transport_error"), ("a..b", 400, "invalid_request")]
+    {
         let request =
             Request::post(at("exec")).header("session-id", session).body(Body::from("{\"argv\":[\"a\"]}"));
         daemon.send(request.expect("a valid request")).await.is_bridge(status, code, "");
     }
+    for body in [json!({"id": "a..b"}), json!({"id": 1}), json!({"id": ""}), json!({"env": []}), json!([])] {
+        daemon.post(&at("session"), &body).await.is_bridge(400, "invalid_request", "");
+    }
+    for body in [json!({"cwd": ""}), json!({"env": {"A B": "x"}}), json!({"env": {"A": "\0"}})] {
+        daemon.post(&at("session"), &body).await.is_bridge(502, "session_error", "session failed: ");
+    }
+    let unknown = json!({"unknown": 1, "id": "x"});
+    daemon.post(&at("session"), &unknown).await.is_bridge(502, "session_error", "cannot start the sandbox");
+    daemon.call("DELETE", &at("session/a%20b"), "").await.is_bridge(400, "invalid_request", "session ID");
+    daemon.get(&at("pty")).await.is_bridge(400, "invalid_request", "WebSocket upgrade required");
+    daemon.get(&at("pty?cols=0")).await.is_bridge(400, "invalid_request", "cols");
+    daemon.get(&at("pty?session=a..b")).await.is_bridge(400, "invalid_request", "session ID");
 }
 
 #[tokio::test]

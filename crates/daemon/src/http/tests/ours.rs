@@ -33,11 +33,6 @@ async fn options_that_are_not_built_yet_are_named() {
     ] {
         daemon.call("PUT", "/v1/sandboxes/a", &body.to_string()).await.is_ours(501, "NOT_SUPPORTED", part);
     }
-    let answer = daemon.post("/v1/sandboxes/a/exec", &json!({"command": "true", "sessionId": "s"})).await;
-    answer.is_ours(501, "NOT_SUPPORTED", "sessionId");
-    for (path, part) in [("sessions/s", "sessions"), ("env", "setEnvVars"), ("processes", "processes")] {
-        daemon.post(&format!("/v1/sandboxes/a/{path}"), &json!({})).await.is_ours(501, "NOT_SUPPORTED", part);
-    }
 }
 
 #[tokio::test]
@@ -55,6 +50,46 @@ async fn commands_are_checked() {
     ] {
         daemon.post("/v1/sandboxes/a/exec", &body).await.is_ours(400, code, "");
     }
+}
+
+#[tokio::test]
+async fn sessions_and_processes_are_checked() {
+    let daemon = TestDaemon::new();
+    let long = "x".repeat(129);
+    for (path, body, code, part) in [
+        ("exec", json!({"command": "a", "sessionId": ""}), "VALIDATION_FAILED", "sessionId"),
+        ("exec", json!({"command": "a", "sessionId": 1}), "VALIDATION_FAILED", ""),
+        ("sessions", json!({"id": ""}), "VALIDATION_FAILED", "id"),
+        ("sessions", json!({"id": long}), "VALIDATION_FAILED", "id"),
+        ("sessions", json!({"id": "a\nb"}), "VALIDATION_FAILED", "id"),
+        ("sessions", json!({"cwd": ""}), "VALIDATION_FAILED", "cwd"),
+        ("sessions", json!({"name": "x"}), "VALIDATION_FAILED", "name"),
+        ("sessions", json!({"env": {"1A": "x"}}), "VALIDATION_FAILED", "1A"),
+        ("env", json!({}), "VALIDATION_FAILED", "env"),
+        ("env", json!({"env": {"A=B": "x"}}), "VALIDATION_FAILED", "A=B"),
+        ("env", json!({"env": {"A-B": null}}), "VALIDATION_FAILED", "A-B"),
+        ("env", json!({"env": {"A": "\0"}}), "VALIDATION_FAILED", "null"),
+        ("processes", json!({}), "VALIDATION_FAILED", "command"),
+        ("processes", json!({"command": " "}), "INVALID_COMMAND", ""),
+        ("processes", json!({"command": "a", "cwd": ""}), "VALIDATION_FAILED", "cwd"),
+        ("processes", json!({"command": "a", "env": {"A B": "x"}}), "VALIDATION_FAILED", "A B"),
+        ("processes", json!({"command": "a", "processId": ""}), "VALIDATION_FAILED", "processId"),
+        ("processes/p/wait-for-log", json!({"text": ""}), "VALIDATION_FAILED", "text"),
+        ("processes/p/wait-for-log", json!({"text": "a\nb"}), "VALIDATION_FAILED", "text"),
+        ("processes/p/wait-for-port", json!({"port": 0}), "VALIDATION_FAILED", "port"),
+        ("processes/p/wait-for-port", json!({"port": 70000}), "VALIDATION_FAILED", ""),
+        ("processes/p/wait-for-port", json!({"port": 80, "path": "x y"}), "VALIDATION_FAILED", "path"),
+        ("processes/p/wait-for-port", json!({"port": 80, "mode": "udp"}), "VALIDATION_FAILED", "udp"),
+        ("processes/p/wait-for-exit", json!({"timeout": -1}), "VALIDATION_FAILED", ""),
+    ] {
+        daemon.post(&format!("/v1/sandboxes/a/{path}"), &body).await.is_ours(400, code, part);
+    }
+    for query in ["?signal=SIGNO", "?signal=1&signal=2", "?sig=1", "?signal=0"] {
+        let answer = daemon.call("DELETE", &format!("/v1/sandboxes/a/processes/p{query}"), "").await;
+        answer.is_ours(400, "VALIDATION_FAILED", "signal");
+    }
+    daemon.get("/v1/sandboxes/a/pty").await.is_ours(400, "VALIDATION_FAILED", "WebSocket");
+    daemon.get("/v1/sandboxes/a/pty?rows=x").await.is_ours(400, "VALIDATION_FAILED", "rows");
 }
 
 #[tokio::test]
@@ -139,6 +174,23 @@ async fn the_routes_that_the_client_calls_are_there() {
         ("GET", routes::sandbox("a b/ü")),
         ("DELETE", routes::sandbox("a b/ü")),
         ("POST", of("exec")),
+        ("GET", of("sessions")),
+        ("POST", of("sessions")),
+        ("GET", routes::session("a b/ü", "s/1")),
+        ("DELETE", routes::session("a b/ü", "s/1")),
+        ("POST", of("env")),
+        ("GET", of("processes")),
+        ("POST", of("processes")),
+        ("DELETE", of("processes")),
+        ("POST", of("processes/cleanup")),
+        ("GET", routes::process("a b/ü", "p/1")),
+        ("DELETE", routes::process("a b/ü", "p/1")),
+        ("GET", routes::of_process("a b/ü", "p/1", "logs")),
+        ("GET", routes::of_process("a b/ü", "p/1", "stream")),
+        ("POST", routes::of_process("a b/ü", "p/1", "wait-for-log")),
+        ("POST", routes::of_process("a b/ü", "p/1", "wait-for-port")),
+        ("POST", routes::of_process("a b/ü", "p/1", "wait-for-exit")),
+        ("GET", of("pty")),
         ("GET", at("files")),
         ("PUT", at("files")),
         ("DELETE", at("files")),

@@ -151,7 +151,8 @@ async fn open(live: &Live, dir: &str) -> Result<OwnedFd, ServiceError> {
 /// How a directory came about, if it shows a restored backup: then only its upper layer has to be read.
 async fn layers(live: &Live, dir: &str, directory: &OwnedFd) -> Option<(OverlayJob, OwnedFd)> {
     let dir = normalize(dir);
-    let restore = live.restores().into_iter().find(|restore| restore.dir == dir && restore.volume.is_some())?;
+    let restore =
+        live.restores().into_iter().find(|restore| restore.dir == dir && restore.volume.is_some())?;
     // Links may have been changed since the restore: the directory must be the one itself.
     let path = std::fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()?;
     if path.as_os_str() != dir.as_str() || live.mounts().iter().any(|mount| mount.info.mount_path == dir) {

@@ -45,12 +45,13 @@ impl Services {
         id: &SandboxId,
         request: MountRequest,
     ) -> Result<MountInfo, ServiceError> {
-        let plan = Plan::new(request)?;
+        let mut plan = Plan::new(request)?;
         // Bad requests start no sandbox; where one runs, a used path is refused before the endpoint is looked at.
         if self.existing(id).is_err() {
             self.mount_target(&plan)?;
         }
         let live = self.live(id).await?;
+        plan.add_variables(self.variables(&live).await?);
         let services = Arc::clone(self);
         // A task of its own: a caller that leaves must not leave half a mount behind.
         let mount = async move { services.mount_in_turn(&live, &plan).await };

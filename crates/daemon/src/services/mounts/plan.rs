@@ -59,6 +59,13 @@ impl Plan {
         })
     }
 
+    /// The sandbox's own variables count where the caller gave none.
+    pub(super) fn add_variables(&mut self, variables: BTreeMap<String, String>) {
+        for (name, value) in variables {
+            self.variables.entry(name).or_insert(value);
+        }
+    }
+
     /// What it will be when it is there; an equal one is the same mount.
     pub(super) fn info(&self) -> MountInfo {
         MountInfo {
