@@ -14,7 +14,7 @@ use crate::{
     routes,
 };
 
-const EVENTS: &str = "text/event-stream";
+pub(super) const EVENTS: &str = "text/event-stream";
 
 impl Client {
     /// Makes a backup of a directory of a sandbox.

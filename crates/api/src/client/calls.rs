@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 
+use super::backups::EVENTS;
 use super::connection::Call;
 use super::{Client, EventStream};
 use crate::{

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use super::records::outer_missing;
 use super::service::Inner;
 use crate::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, ObjectStore,
-    PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions,
+    DeleteOutcome, ETag, Error, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey,
+    ObjectPart, ObjectStore, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo,
+    WriteConditions,
 };
 
 /// One bucket; may not exist.
@@ -133,9 +134,9 @@ impl ObjectStore for NestedStore {
         written(self.outer().delete(&self.key(key)?).await, key)
     }
 
-    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+    async fn delete_if(&self, key: &ObjectKey, conditions: DeleteConditions) -> Result<()> {
         self.exists().await?;
-        written(self.outer().delete_matching(&self.key(key)?, etag).await, key)
+        written(self.outer().delete_if(&self.key(key)?, conditions).await, key)
     }
 
     async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
@@ -168,7 +169,7 @@ impl ObjectStore for NestedStore {
         let mut page = self.outer().list(outer).await.map_err(outer_missing)?;
         for object in &mut page.objects {
             let own = self.own(object.key.as_bytes()).ok_or_else(foreign)?;
-            object.key = ObjectKey::new(own).or_else(|_| Err(foreign()))?;
+            object.key = ObjectKey::new(own).map_err(|_| foreign())?;
         }
         for prefix in &mut page.common_prefixes {
             *prefix = self.own(prefix).ok_or_else(foreign)?;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    Body, ByteRange, CopyRequest, CopySource, ETag, Error, GetRequest, MetadataDirective, ObjectStore,
-    PutRequest, PutResponse, Result, Upload,
+    Body, ByteRange, ChecksumKind, CopyRequest, CopySource, ETag, Error, GetRequest, LateChecksum,
+    MetadataDirective, ObjectStore, PutRequest, PutResponse, Result, Upload,
 };
 
 /// Conditions of a source refuse a copy where they would answer a read with "not modified".
@@ -20,7 +20,7 @@ pub(super) async fn copy(
     to: &dyn ObjectStore,
     request: CopyRequest,
 ) -> Result<PutResponse> {
-    let CopyRequest { source, key, metadata, conditions } = request;
+    let CopyRequest { source, key, metadata, conditions, checksum } = request;
     let read = GetRequest { key: source.key.clone(), range: None, conditions: source.conditions };
     let there = from.get(read).await.map_err(refused)?;
     let metadata = match metadata {
@@ -33,7 +33,16 @@ pub(super) async fn copy(
         }
         MetadataDirective::Replace(metadata) => metadata,
     };
-    let body = Body::Stream { length: there.info.size, stream: there.body };
+    let (length, stream) = (there.info.size, there.body);
+    // Another checksum was computed from the same version, which the conditions pin.
+    let body = match checksum.or(there.info.checksum.filter(|kept| kept.kind() == ChecksumKind::FullObject)) {
+        Some(checksum) => {
+            let known = LateChecksum::default();
+            known.set(checksum);
+            Body::Verified { length, stream, checksum: known }
+        }
+        None => Body::Stream { length, stream },
+    };
     let made = to.put(PutRequest { key: key.clone(), metadata, conditions }, body).await?;
     let last_modified = to.head(&key, Default::default()).await.ok().map(|info| info.last_modified);
     Ok(PutResponse { last_modified: made.last_modified.or(last_modified), ..made })

@@ -10,9 +10,10 @@ use super::copies;
 use super::gates::Writing;
 use super::service::Inner;
 use crate::{
-    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteOutcome, ETag,
-    GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart, ObjectStore, PartInfo,
-    PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo, WriteConditions,
+    Body, BucketName, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, DeleteConditions,
+    DeleteOutcome, ETag, GetRequest, GetResponse, ListPage, ListRequest, ObjectInfo, ObjectKey, ObjectPart,
+    ObjectStore, PartInfo, PartsChecksum, PutRequest, PutResponse, Result, Upload, UploadInfo,
+    WriteConditions,
 };
 
 /// One bucket; may not exist.
@@ -87,9 +88,9 @@ impl ObjectStore for PlacedStore {
         writing.finish(store.delete(key).await)
     }
 
-    async fn delete_matching(&self, key: &ObjectKey, etag: ETag) -> Result<()> {
+    async fn delete_if(&self, key: &ObjectKey, conditions: DeleteConditions) -> Result<()> {
         let (writing, store) = self.write(&[key]).await;
-        writing.finish(store.delete_matching(key, etag).await)
+        writing.finish(store.delete_if(key, conditions).await)
     }
 
     async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {

@@ -64,9 +64,9 @@ fn document(rules: &[LifecycleRule]) -> String {
         let escape = |text: &str| quick_xml::escape::escape(text).into_owned();
         let status = if rule.enabled { "Enabled" } else { "Disabled" };
         text.push_str(&format!(
-            "<Rule><ID>{}</ID><Filter><Prefix>{}</Prefix></Filter><Status>{status}</Status>",
+            "<Rule><ID>{}</ID>{}<Status>{status}</Status>",
             escape(&rule.id),
-            escape(&rule.prefix)
+            prefix(rule)
         ));
         if let Some(days) = rule.expire_after_days {
             text.push_str(&format!("<Expiration><Days>{days}</Days></Expiration>"));
@@ -82,12 +82,19 @@ fn document(rules: &[LifecycleRule]) -> String {
     text + "</LifecycleConfiguration>"
 }
 
+/// As it was said.
+fn prefix(rule: &LifecycleRule) -> String {
+    let prefix = format!("<Prefix>{}</Prefix>", quick_xml::escape::escape(&rule.prefix));
+    if rule.plain_prefix { prefix } else { format!("<Filter>{prefix}</Filter>") }
+}
+
 /// The rules in the answer.
 pub(in crate::s3) fn parse(body: &[u8]) -> Result<Vec<LifecycleRule>> {
     let foreign = |_| Error::Unsupported { what: "lifecycle rules of the kinds that this bucket has" };
     let document: Configuration = xml::parse(body).map_err(foreign)?;
     let rule = |rule: Rule| LifecycleRule {
         id: rule.id,
+        plain_prefix: rule.filter.is_none() && rule.prefix.is_some(),
         prefix: rule.filter.map(|filter| filter.prefix).or(rule.prefix).unwrap_or_default(),
         enabled: rule.status == "Enabled",
         expire_after_days: rule.expiration.map(|expiration| expiration.days),
@@ -108,6 +115,7 @@ mod tests {
             LifecycleRule {
                 id: "a&b".into(),
                 prefix: "logs/<x>".into(),
+                plain_prefix: false,
                 enabled: true,
                 expire_after_days: Some(3),
                 abort_uploads_after_days: None,
