@@ -179,7 +179,8 @@ async fn copy(store: &dyn ObjectStore, key: &str, from: &str) -> Result<(), Erro
     // S3 refuses a copy onto itself that changes nothing.
     let metadata = MetadataDirective::Replace(ObjectMetadata::default());
     let source = CopySource { bucket: None, key: parsed(from), conditions: Conditions::default() };
-    let request = CopyRequest { source, key: parsed(key), metadata, conditions: WriteConditions::None };
+    let conditions = WriteConditions::None;
+    let request = CopyRequest { source, key: parsed(key), metadata, conditions, checksum: None };
     store.copy(request).await.map(drop)
 }
 

@@ -167,6 +167,7 @@ fn kept(rule: &BucketRule) -> LifecycleRule {
     LifecycleRule {
         id: rule.id.clone(),
         prefix: rule.prefix.clone(),
+        plain_prefix: false,
         enabled: rule.enabled,
         expire_after_days: rule.expire_after_days,
         abort_uploads_after_days: rule.abort_incomplete_after_days,
