@@ -4,6 +4,7 @@ mod bad_input;
 mod keys;
 mod kills;
 mod outgrown;
+mod peers;
 mod s3_inside;
 mod service;
 mod standalone;
