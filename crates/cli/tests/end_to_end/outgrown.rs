@@ -147,6 +147,9 @@ fn a_move_goes_on_after_its_process_was_killed() {
     service.wait_until("something is copied", |service| status(service)["doneObjects"].as_u64() >= Some(20));
     // The other store stops answering, so that the move is in its middle when its process dies.
     signal("-STOP", other.process.id());
+    // A new daemon that says the same as the one before leaves the move alone.
+    service.kill_daemon();
+    service.start_daemon();
     let before = status(&service);
     signal("-KILL", gateway(&service));
     signal("-CONT", other.process.id());
