@@ -66,8 +66,10 @@ pub(crate) struct GatewayPlan {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Record {
     pid: u32,
-    #[serde(flatten)]
-    addresses: Addresses,
+    address: SocketAddr,
+    /// Not told by earlier versions.
+    #[serde(default)]
+    plain: Option<SocketAddr>,
     #[serde(default)]
     tls: Option<TlsFiles>,
     /// Not told by earlier versions, which do not understand us.
@@ -76,13 +78,12 @@ struct Record {
 }
 
 /// Where one listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Addresses {
-    /// For everyone.
+    /// For everyone, as the settings say.
     address: SocketAddr,
-    /// Without HTTPS, for our own processes, where everyone else needs it.
-    #[serde(default)]
-    plain: Option<SocketAddr>,
+    /// For our own processes: without HTTPS, and the same as long as any of them lives, whatever the settings say.
+    plain: SocketAddr,
 }
 
 /// A running gateway under supervision.
@@ -105,9 +106,10 @@ struct Process {
 impl Gateway {
     /// Finds the one that runs, or starts it; watches it from then on.
     pub(crate) async fn start(plan: GatewayPlan) -> Result<Self, StartError> {
-        let (process, addresses) = match plan.find().await {
+        let record = plan.record();
+        let (process, addresses) = match plan.find(record.as_ref()).await {
             Some(found) => found,
-            None => plan.spawn(plan.addresses()).await?,
+            None => plan.spawn_anew(record.and_then(|record| record.plain)).await?,
         };
         info!(address = %addresses.address, pid = process.pid, "the S3 endpoint answers");
         let stopping = CancellationToken::new();
@@ -189,19 +191,26 @@ impl GatewayPlan {
         self.run.join("gateway.log")
     }
 
-    /// Where a first one listens.
-    fn addresses(&self) -> Addresses {
+    fn record(&self) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.record_file()).ok()?).ok()
+    }
+
+    /// Starts one where our processes look for it, if there are any.
+    async fn spawn_anew(&self, plain: Option<SocketAddr>) -> Result<(Process, Addresses), StartError> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Addresses { address: self.listen, plain: self.tls.is_some().then_some(any) }
+        let at = |plain| Addresses { address: self.listen, plain };
+        match plain {
+            // Somebody else may have taken the port since then.
+            Some(plain) => match self.spawn(at(plain)).await {
+                Err(_) => self.spawn(at(any)).await,
+                spawned => spawned,
+            },
+            None => self.spawn(at(any)).await,
+        }
     }
 
     fn client_settings(&self, addresses: Addresses) -> S3Settings {
-        let address = addresses.plain.unwrap_or(addresses.address);
-        let reachable = match address.ip() {
-            ip if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
-            _ => address,
-        };
-        let endpoint = Url::parse(&format!("http://{reachable}")).expect("an address makes a URL");
+        let endpoint = Url::parse(&format!("http://{}", addresses.plain)).expect("an address makes a URL");
         // Buckets may lie behind a store with habits: whoever cuts objects into parts keeps to them.
         let elsewhere = self.elsewhere.as_ref().map(|store| &store.s3);
         let provider = elsewhere.and_then(|s3| s3.provider.or_else(|| Provider::of(&s3.endpoint)));
@@ -214,13 +223,15 @@ impl GatewayPlan {
     }
 
     /// The one that an earlier daemon left, if it answers to our key where we want it.
-    async fn find(&self) -> Option<(Process, Addresses)> {
-        let record: Record = serde_json::from_slice(&fs::read(self.record_file()).ok()?).ok()?;
-        let same_address = self.listen.port() == 0 || record.addresses.address == self.listen;
+    async fn find(&self, record: Option<&Record>) -> Option<(Process, Addresses)> {
+        let record = record?;
+        let same_address = self.listen.port() == 0 || record.address == self.listen;
         let same = same_address && record.data == self.data && record.tls == self.tls;
         let process = Process::open(record.pid).ok()?;
-        if same && self.configure(PROBE_LIMIT).await.is_ok() {
-            return Some((process, record.addresses));
+        if let Some(plain) = record.plain.filter(|_| same)
+            && self.configure(PROBE_LIMIT).await.is_ok()
+        {
+            return Some((process, Addresses { address: record.address, plain }));
         }
         // Its process id may be someone else's by now: only one that runs our program is ended.
         if process.runs(&self.program) {
@@ -248,9 +259,7 @@ impl GatewayPlan {
         if let Some(TlsFiles { certificate, key }) = &self.tls {
             command.arg("--tls-certificate").arg(certificate).arg("--tls-key").arg(key);
         }
-        if let Some(plain) = addresses.plain {
-            command.args(["--plain", &plain.to_string()]);
-        }
+        command.args(["--plain", &addresses.plain.to_string()]);
         let mut child = command
             .env_clear()
             .envs(passed_on)
@@ -277,8 +286,9 @@ impl GatewayPlan {
             process.signal(Signal::KILL);
             return Err(self.failed(self.last_words()));
         };
+        let Addresses { address, plain } = addresses;
         let (tls, data) = (self.tls.clone(), self.data.clone());
-        self.remember(&Record { pid, addresses, tls, data }).map_err(failed)?;
+        self.remember(&Record { pid, address, plain: Some(plain), tls, data }).map_err(failed)?;
         Ok((process, addresses))
     }
 
@@ -311,20 +321,16 @@ impl GatewayPlan {
     }
 }
 
-/// `{"endpoint": "http://ADDRESS", "plain": "http://ADDRESS"}`; without `plain` there is one listener.
+/// `{"endpoint": "http://ADDRESS", "plain": "http://ADDRESS"}`.
 fn announced_addresses(line: &str) -> Option<Addresses> {
     #[derive(Deserialize)]
     struct Announcement {
         endpoint: String,
-        plain: Option<String>,
+        plain: String,
     }
     let address = |url: &str| url.split_once("://")?.1.parse().ok();
     let announcement: Announcement = serde_json::from_str(line).ok()?;
-    let plain = match announcement.plain {
-        Some(plain) => Some(address(&plain)?),
-        None => None,
-    };
-    Some(Addresses { address: address(&announcement.endpoint)?, plain })
+    Some(Addresses { address: address(&announcement.endpoint)?, plain: address(&announcement.plain)? })
 }
 
 impl Process {
@@ -365,11 +371,9 @@ mod tests {
     #[test]
     fn the_address_is_read_from_what_the_gateway_says() {
         let local = |port| ([127, 0, 0, 1], port).into();
-        let plain = announced_addresses(r#"{"endpoint":"http://127.0.0.1:9000"}"#);
-        assert_eq!(plain, Some(Addresses { address: local(9000), plain: None }));
         let both =
             announced_addresses(r#"{"endpoint":"https://127.0.0.1:9000","plain":"http://127.0.0.1:9001"}"#);
-        assert_eq!(both, Some(Addresses { address: local(9000), plain: Some(local(9001)) }));
+        assert_eq!(both, Some(Addresses { address: local(9000), plain: local(9001) }));
         assert_eq!(announced_addresses("S3 endpoint on http://127.0.0.1:9000"), None);
     }
 }

@@ -70,7 +70,9 @@ fn a_key_is_made_used_and_taken_away() {
     ] {
         check(&bound, line, status);
     }
-    service.wait_until("the short key has ended", |service| request(service, &short, "GET", "/").0 == "403");
+    service.wait_until("the short key has ended", |service| {
+        request(service, &short, "GET", "/").1.contains("ExpiredToken")
+    });
 
     let listed = String::from_utf8(keys(&["ls"]).stdout).expect("text");
     assert!(listed.contains("bound") && listed.contains("mine/reports, logs") && listed.contains("internal"));

@@ -6,6 +6,7 @@ mod endpoint;
 mod keys;
 mod kills;
 mod outgrown;
+mod peers;
 mod s3_inside;
 mod service;
 mod sessions;

@@ -91,7 +91,7 @@ fn a_bucket_moves_while_it_is_mounted() {
     assert!(early.contains("[buckets] default") && early.contains("hint"), "{early}");
 
     service.restart_with(&other.settings());
-    let writer = "(setsid sh -c 'i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); echo $i >/data/counter || echo failed >>/tmp/failed; done' >/dev/null 2>&1 &)";
+    let writer = "(setsid sh -c 'i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); echo $i >/data/counter || echo failed >>/tmp/failed; done; touch /tmp/ended' >/dev/null 2>&1 &)";
     service.shell("demo", writer);
     let moved = service.json(&["bucket", "migrate", "data"]);
     service.shell("demo", "touch /tmp/stop");
@@ -99,7 +99,7 @@ fn a_bucket_moves_while_it_is_mounted() {
     assert_eq!(moved["target"], "outer/team/data/");
     assert!(moved["doneObjects"].as_u64() >= Some(51), "{moved}");
     service.wait_until("the writer ends", |service| {
-        service.shell("demo", "pgrep -f /tmp/stop || true").trim().is_empty()
+        service.run(&["sandbox", "exec", "demo", "--", "test", "-e", "/tmp/ended"]).status.success()
     });
     assert_eq!(service.shell("demo", "cat /tmp/failed 2>/dev/null || true"), "");
     let last = service.shell("demo", "cat /data/counter");
@@ -115,6 +115,155 @@ fn a_bucket_moves_while_it_is_mounted() {
     assert_eq!(bucket_of(&service, "data-moved"), Value::Null);
     let again = service.run(&["bucket", "migrate", "data"]);
     assert!(String::from_utf8_lossy(&again.stderr).contains("already"), "{again:?}");
+}
+
+/// The number of the gateway's process.
+fn gateway(service: &Service) -> u32 {
+    let record = std::fs::read_to_string(service.path("run/gateway.json")).expect("the record");
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    u32::try_from(record["pid"].as_u64().expect("a pid")).expect("a pid")
+}
+
+fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+}
+
+#[test]
+fn a_move_goes_on_after_its_process_was_killed() {
+    let other = Other::start();
+    let mut service = Service::start();
+    service.ok(&["sandbox", "grant", "demo", "data", "--create"]);
+    let put = "cd /tmp && for i in $(seq 1500); do echo $i >f$i; done; curl -s --parallel --parallel-max 16 -T 'f[1-1500]' http://s3.internal/data/";
+    service.shell("demo", put);
+    assert_eq!(bucket_of(&service, "data")["objects"], 1500);
+    service.restart_with(&other.settings());
+    let begun = service.http("POST", "/v1/buckets/data/migration", Some("{}"));
+    assert_eq!(begun.0, 202, "{}", begun.1);
+    let status = |service: &Service| -> Value {
+        let (_, body) = service.http("GET", "/v1/buckets/data/migration", None);
+        serde_json::from_str(&body).unwrap_or_default()
+    };
+    service.wait_until("something is copied", |service| status(service)["doneObjects"].as_u64() >= Some(20));
+    // The other store stops answering, so that the move is in its middle when its process dies.
+    signal("-STOP", other.process.id());
+    // A new daemon that says the same as the one before leaves the move alone.
+    service.kill_daemon();
+    service.start_daemon();
+    let before = status(&service);
+    signal("-KILL", gateway(&service));
+    signal("-CONT", other.process.id());
+    assert!(before["result"].is_null(), "it was over too soon: {before}");
+    service.wait_until("the next one answers", |service| service.run(&["bucket", "ls"]).status.success());
+    assert_eq!(bucket_of(&service, "data")["place"], "embedded");
+    let moved = service.json(&["bucket", "migrate", "data", "--delete-source"]);
+    assert_eq!(moved["result"], "switched", "{moved}");
+    assert!(moved["foundObjects"].as_u64() >= Some(20), "{moved}");
+    let info = bucket_of(&service, "data");
+    assert_eq!((&info["place"], &info["objects"]), (&"remote".into(), &1500.into()), "{info}");
+    assert_eq!(service.json(&["bucket", "ls"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(service.shell("demo", "curl -s http://s3.internal/data/f1234"), "1234\n");
+}
+
+/// Bytes that a process held at most.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel tells it");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
+}
+
+/// Half a gigabyte goes to another server and back through the gateway, which holds a small part of it.
+#[test]
+fn bodies_are_streamed() {
+    let other = Other::start();
+    let service = Service::start();
+    let (id, secret) = &other.keys;
+    let request = serde_json::json!({
+        "bucket": "outer", "endpoint": other.endpoint,
+        "credentials": { "accessKeyId": id, "secretAccessKey": secret },
+    });
+    let (status, body) = service.http("POST", "/v1/sandboxes/demo/grants", Some(&request.to_string()));
+    assert!(status < 300, "{body}");
+    let before = peak(gateway(&service));
+    let there = "truncate -s 512M /tmp/large && curl -sf -T /tmp/large http://s3.internal/outer/large && rm /tmp/large";
+    service.shell("demo", there);
+    let back = "curl -sf http://s3.internal/outer/large | wc -c";
+    assert_eq!(service.shell("demo", back), format!("{}\n", 512 << 20));
+    let grown = peak(gateway(&service)) - before;
+    assert!(grown < 64 << 20, "the gateway grew by {grown} bytes");
+}
+
+#[test]
+fn grants_survive_the_daemon_and_the_gateway_together() {
+    let other = Other::start();
+    let mut service = Service::start();
+    service.ok(&["sandbox", "grant", "demo", "near", "--create"]);
+    let (id, secret) = &other.keys;
+    let request = serde_json::json!({
+        "bucket": "outer", "endpoint": other.endpoint, "prefix": "/in/",
+        "credentials": { "accessKeyId": id, "secretAccessKey": secret },
+    });
+    let (status, body) = service.http("POST", "/v1/sandboxes/demo/grants", Some(&request.to_string()));
+    assert!(status < 300, "{body}");
+    let revoked = service.ok(&["sandbox", "grant", "demo", "third", "--create"]);
+    service.ok(&["sandbox", "revoke", "demo", revoked.trim()]);
+    let code = |path: &str| {
+        format!("curl -s -o /dev/null -w '%{{http_code}}' -T /etc/hostname http://s3.internal/{path}")
+    };
+    assert_eq!(service.shell("demo", &code("outer/in/a")), "200");
+    let pid = gateway(&service);
+    service.kill_daemon();
+    signal("-KILL", pid);
+    service.start_daemon();
+    for (path, expected) in
+        [("outer/in/b", "200"), ("near/c", "200"), ("outer/outside", "403"), ("third/d", "403")]
+    {
+        assert_eq!(service.shell("demo", &code(path)), expected, "{path}");
+    }
+    assert_eq!(service.json(&["sandbox", "grants", "demo"]).as_array().map(Vec::len), Some(2));
+    assert_eq!(other.http("GET", "/outer/in/b").0, 200);
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(service.path("data/state.db")).expect("a file").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_endpoint_of_the_service_speaks_https() {
+    let mut service = Service::start();
+    service.ok(&["sandbox", "mount", "demo", "data", "/data", "--create"]);
+    let certify = |service: &Service| {
+        let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=sandkeep \
+                         -addext subjectAltName=IP:127.0.0.1 -out c.pem -keyout k.pem";
+        let made = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(service.folder.path())
+            .output();
+        assert!(made.expect("openssl runs").status.success());
+    };
+    certify(&service);
+    service.restart_with("s3_tls_certificate = 'c.pem'\ns3_tls_key = 'k.pem'\n");
+    let reached = |service: &Service, scheme: &str| {
+        let url = service.endpoint().replace("http:", scheme);
+        let certificate = service.path("c.pem");
+        let answer = Command::new("curl").args(["-s", "--cacert"]).arg(certificate).arg(url).output();
+        String::from_utf8_lossy(&answer.expect("curl runs").stdout).contains("AccessDenied")
+    };
+    assert!(reached(&service, "https:") && !reached(&service, "http:"));
+    let (_, info) = service.http("GET", "/v1/info", None);
+    assert!(info.contains(&service.endpoint().replace("http:", "https:")), "{info}");
+    // The mount from before goes on, and new ones are made; also by the address that everyone knows.
+    service.shell("demo", "echo secure >/data/a");
+    service.ok(&["sandbox", "mount", "second", "data", "/data"]);
+    assert_eq!(service.shell("second", "cat /data/a"), "secure\n");
+    signal("-KILL", gateway(&service));
+    service.wait_until("the next one answers", |service| reached(service, "https:"));
+    service.shell("demo", "echo again >/data/a");
+    certify(&service);
+    assert!(reached(&service, "https:"), "the new certificate is used");
+    service.restart_with("");
+    assert!(reached(&service, "http:"));
+    assert_eq!(service.shell("demo", "cat /data/a"), "again\n");
 }
 
 #[test]
@@ -140,9 +289,7 @@ fn everything_works_with_buckets_in_another_store() {
     service.ok(&["bucket", "lifecycle", "data", "--expire-prefix", "old/", "--days", "3"]);
     assert_eq!(service.json(&["bucket", "lifecycle", "data"])[0]["expireAfterDays"], 3);
     // The gateway dies and comes back knowing where buckets are.
-    let record = std::fs::read_to_string(service.path("run/gateway.json")).expect("the record");
-    let record: Value = serde_json::from_str(&record).expect("JSON");
-    kill(u32::try_from(record["pid"].as_u64().expect("a pid")).expect("a pid"));
+    kill(gateway(&service));
     service.wait_until("the next one answers", |service| {
         service.run(&["bucket", "ls"]).status.success() && bucket_of(service, "data")["place"] == "remote"
     });

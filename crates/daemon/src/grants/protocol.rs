@@ -37,7 +37,7 @@ pub(super) enum Request {
 }
 
 /// Where buckets are that are not embedded. Holds credentials: never log it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Elsewhere {
     pub(super) s3: S3Settings,
     pub(super) bucket: BucketName,

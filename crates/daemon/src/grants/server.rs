@@ -15,7 +15,7 @@ use sandkeep_objects::PlacedService;
 use tokio::sync::watch;
 
 use super::buckets;
-use super::protocol::{Answer, Request};
+use super::protocol::{Answer, Elsewhere, Request};
 use super::{GrantsById, Limits};
 use crate::volumes::chain;
 use crate::volumes::channel::AsyncChannel;
@@ -35,6 +35,8 @@ struct Endpoints {
     service: PlacedService,
     served: Mutex<BTreeMap<String, Served>>,
     configured: watch::Sender<bool>,
+    /// As the last daemon said; none: nobody did.
+    elsewhere: Mutex<Option<Option<Elsewhere>>>,
     queue: FairQueue,
 }
 
@@ -46,6 +48,7 @@ pub(crate) fn serve(socket: OwnedFd, service: PlacedService) -> io::Result<watch
         service,
         served: Mutex::default(),
         configured,
+        elsewhere: Mutex::default(),
         queue: FairQueue::new(ALL_REQUESTS),
     });
     let runtime = tokio::runtime::Handle::current();
@@ -72,14 +75,8 @@ async fn answer(endpoints: Arc<Endpoints>, connection: OwnedFd) {
         let Some((request, descriptors)) = channel.receive().await? else { return Ok(()) };
         let answer = match request {
             Request::Configure { elsewhere, sandbox_requests } => {
-                match buckets::configure(&endpoints.service, elsewhere) {
-                    Ok(()) => {
-                        endpoints.queue.set_total(sandbox_requests);
-                        endpoints.configured.send_replace(true);
-                        Answer::Done
-                    }
-                    Err(error) => Answer::Failed(chain(&error)),
-                }
+                endpoints.queue.set_total(sandbox_requests);
+                endpoints.configure(elsewhere)
             }
             Request::Serve { .. } | Request::Close { .. } | Request::List => {
                 endpoints.handle(request, descriptors)
@@ -94,6 +91,19 @@ async fn answer(endpoints: Arc<Endpoints>, connection: OwnedFd) {
 }
 
 impl Endpoints {
+    /// A daemon that says the same as the one before disturbs no move of a bucket.
+    fn configure(&self, elsewhere: Option<Elsewhere>) -> Answer {
+        let mut known = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != Some(&elsewhere) {
+            if let Err(error) = buckets::configure(&self.service, elsewhere.clone()) {
+                return Answer::Failed(chain(&error));
+            }
+            *known = Some(elsewhere);
+        }
+        self.configured.send_replace(true);
+        Answer::Done
+    }
+
     fn handle(&self, request: Request, mut descriptors: Vec<OwnedFd>) -> Answer {
         // Every change is one insertion, removal or assignment.
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);

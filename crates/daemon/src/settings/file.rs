@@ -54,7 +54,7 @@ struct BucketTable {
 #[serde(untagged)]
 enum BindingTable {
     Embedded(BucketName),
-    Remote(RemoteBinding),
+    Remote(Box<RemoteBinding>),
 }
 
 #[derive(Debug, Deserialize)]

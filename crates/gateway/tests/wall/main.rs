@@ -12,5 +12,6 @@ mod origin;
 mod proxy;
 mod raw;
 mod requests;
+mod rules;
 mod sockets;
 mod tls;

@@ -21,7 +21,7 @@ use crate::clients::{client, run};
 use crate::fixture::{get, put};
 
 /// A remote origin with the buckets `far` and `secret`, an embedded store with `near` and `hidden`, and an endpoint.
-struct Sandbox {
+pub(crate) struct Sandbox {
     endpoint: SandboxEndpoint,
     address: SocketAddr,
     origin: TestGateway,
@@ -30,7 +30,7 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let far: Arc<dyn ObjectService> = Arc::new(MemoryService::new());
         let near: Arc<dyn ObjectService> = Arc::new(MemoryService::new());
         for (service, names) in [(&far, ["far", "secret"]), (&near, ["near", "hidden"])] {
@@ -50,29 +50,29 @@ impl Sandbox {
         Self { endpoint, address, origin, far, near }
     }
 
-    fn far_grant(&self, prefix: &str, read_only: bool) -> Grant {
+    pub(crate) fn far_grant(&self, prefix: &str, read_only: bool) -> Grant {
         let url = self.origin.endpoint().parse().expect("a URL");
         let settings = S3Settings::new(url, Some(self.origin.credentials().clone()));
         let origin = Origin::Remote(Box::new(settings));
         Grant { origin, read_only, ..near_grant("far", prefix) }
     }
 
-    fn grant(&self, grants: Vec<Grant>) {
+    pub(crate) fn grant(&self, grants: Vec<Grant>) {
         self.endpoint.grant(grants).expect("they can be granted");
     }
 
-    fn store(&self, bucket: &str) -> Arc<dyn ObjectStore> {
+    pub(crate) fn store(&self, bucket: &str) -> Arc<dyn ObjectStore> {
         let service = if ["far", "secret"].contains(&bucket) { &self.far } else { &self.near };
         service.bucket(&bucket.parse().expect("a bucket name"))
     }
 
-    async fn keys(&self, bucket: &str) -> Vec<String> {
+    pub(crate) async fn keys(&self, bucket: &str) -> Vec<String> {
         let page = self.store(bucket).list(ListRequest::default()).await.expect("a list");
         page.objects.into_iter().map(|object| object.key.display()).collect()
     }
 
     /// Status and everything that came back.
-    async fn send(&self, line: &str, headers: &str, body: &str) -> (u16, String) {
+    pub(crate) async fn send(&self, line: &str, headers: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("connect");
         let length = body.len();
         let request = format!(
@@ -114,7 +114,7 @@ impl Sandbox {
         command
     }
 
-    async fn check(&self, line: &str, status: u16) {
+    pub(crate) async fn check(&self, line: &str, status: u16) {
         let (found, answer) = self.send(line, "", "").await;
         assert_eq!(found, status, "{line}: {answer}");
     }

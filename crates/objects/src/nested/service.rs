@@ -63,8 +63,10 @@ impl NestedService {
     /// Whether nothing lies where the keys of a bucket do, whether it exists or not.
     pub(crate) async fn is_vacant(&self, name: &BucketName) -> Result<bool> {
         let prefix = self.inner.prefix_of(name).into_bytes();
-        let page = self.inner.outer.list(ListRequest { prefix, limit: 1, ..ListRequest::default() }).await;
-        Ok(page.map_err(outer_missing)?.objects.is_empty())
+        // The folder itself, as consoles make it, is none of the bucket's objects.
+        let request = ListRequest { prefix: prefix.clone(), limit: 2, ..ListRequest::default() };
+        let page = self.inner.outer.list(request).await.map_err(outer_missing)?;
+        Ok(page.objects.iter().all(|object| object.key.as_bytes() == prefix))
     }
 
     /// The objects of a bucket that need not exist yet.

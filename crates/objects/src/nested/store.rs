@@ -167,9 +167,11 @@ impl ObjectStore for NestedStore {
         };
         let outer = ListRequest { prefix: within(request.prefix), start_after, ..request };
         let mut page = self.outer().list(outer).await.map_err(outer_missing)?;
+        // Consoles make an object that is named like the folder itself: it has no name in here.
+        page.objects.retain(|object| object.key.as_bytes() != self.prefix.as_bytes());
         for object in &mut page.objects {
             let own = self.own(object.key.as_bytes()).ok_or_else(foreign)?;
-            object.key = ObjectKey::new(own).map_err(|_| foreign())?;
+            object.key = ObjectKey::new(own)?;
         }
         for prefix in &mut page.common_prefixes {
             *prefix = self.own(prefix).ok_or_else(foreign)?;

@@ -193,7 +193,8 @@ mod tests {
         writing.finish(());
         let closed = closing.await;
         assert_eq!(watch.pending(), 1);
-        let mut next = std::pin::pin!(gates.enter(&bucket(), Vec::new()));
+        let name = bucket();
+        let mut next = std::pin::pin!(gates.enter(&name, Vec::new()));
         assert!(futures::poll!(&mut next).is_pending());
         drop(closed);
         next.await.finish(());

@@ -210,9 +210,17 @@ impl Copy<'_> {
         if own.tags.is_empty() {
             return Ok(());
         }
-        match self.target.tags(self.key).await {
-            Ok(tags) if tags == own.tags => Ok(()),
-            Ok(_) | Err(Error::Unsupported { .. }) => Err(changed("tags")),
+        let tagged = async {
+            if self.target.tags(self.key).await? == own.tags {
+                return Ok(true);
+            }
+            // Some stores leave out those that a multipart upload began with.
+            self.target.set_tags(self.key, own.tags.clone()).await?;
+            Ok(self.target.tags(self.key).await? == own.tags)
+        };
+        match tagged.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(Error::Unsupported { .. }) => Err(changed("tags")),
             Err(error) => Err(failed(error)),
         }
     }

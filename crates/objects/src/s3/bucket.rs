@@ -232,7 +232,13 @@ impl ObjectStore for S3Bucket {
         let action = action.body(Bytes::from(xml::complete(parts)));
         let answer = of_condition(&conditions, self.transport.document(action).await);
         let (_, body) = of_upload(upload, answer)?;
-        Made::parse(&body)
+        let made = Made::parse(&body)?;
+        // Ceph's answer leaves it out.
+        if made.etag.0.is_empty() {
+            let info = self.head(&upload.key, Conditions::default()).await?;
+            return Ok(PutResponse { etag: info.etag, last_modified: Some(info.last_modified) });
+        }
+        Ok(made)
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {

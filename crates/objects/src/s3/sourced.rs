@@ -53,7 +53,9 @@ pub(super) async fn from_file(path: &Path) -> Result<Sourced> {
 
 /// What a command prints. Its words go nowhere, because they may be secret.
 pub(super) async fn from_command(line: &str) -> Result<Sourced> {
-    let refused = |what: String| Error::NoCredentials { what: format!("the command {line:?}: {what}") };
+    // The rest of the line may hold secrets.
+    let program = line.split_whitespace().next().unwrap_or_default();
+    let refused = |what: String| Error::NoCredentials { what: format!("the command {program:?}: {what}") };
     let mut command = Command::new("sh");
     command.arg("-c").arg(line).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     for name in KEPT {

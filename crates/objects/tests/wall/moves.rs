@@ -248,7 +248,7 @@ async fn write_until(
         round = round.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let number = (round >> 8) % 75 * 4 + writer;
         let name = format!("old-{number:03}");
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             placed.bucket(&bucket()).delete(&key(&name)).await.expect("deleted");
             state.insert(name, None);
         } else {
@@ -422,6 +422,20 @@ async fn copies_pass_from_one_place_to_the_other() {
     let found = everything(&*store).await;
     assert_eq!((&found["to"].0[..], &found["to"].2), (&b"0123456789"[..], &metadata));
     assert_eq!(found["part"].0, b"234");
+}
+
+#[tokio::test]
+async fn the_folder_of_a_bucket_is_no_object_of_it() {
+    let outer = memory_bucket().await;
+    put(&*outer, "p/moving/", b"", ObjectMetadata::default()).await;
+    let elsewhere = NestedService::new(Arc::clone(&outer), "p/");
+    elsewhere.create_bucket(&bucket()).await.expect("created");
+    put(&*elsewhere.bucket(&bucket()), "a", b"x", ObjectMetadata::default()).await;
+    assert_eq!(everything(&*elsewhere.bucket(&bucket())).await.into_keys().collect::<Vec<_>>(), ["a"]);
+    let refused = elsewhere.delete_bucket(&bucket()).await;
+    assert!(matches!(refused, Err(Error::BucketNotEmpty { .. })), "{refused:?}");
+    elsewhere.bucket(&bucket()).delete(&key("a")).await.expect("deleted");
+    elsewhere.delete_bucket(&bucket()).await.expect("it is empty");
 }
 
 #[tokio::test]

@@ -57,6 +57,10 @@ pub(in crate::s3) fn replace(
 
 /// The tags in the answer.
 pub(in crate::s3) fn parse(body: &[u8]) -> Result<BTreeMap<String, String>> {
+    // Ceph's answer for an object without any.
+    if body.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let document: Tagging = xml::parse(body)?;
     Ok(document.tag_set.tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
