@@ -13,6 +13,8 @@ mod door;
 mod error;
 mod fault;
 mod forms;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod grants;
 mod guests;
 mod headers;

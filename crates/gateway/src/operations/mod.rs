@@ -183,3 +183,19 @@ fn request_id() -> String {
     // Without randomness a request loses its name, nothing more.
     HEXUPPER.encode(&getrandom::u64().unwrap_or_default().to_be_bytes())
 }
+
+/// Reads a document as each operation would that takes one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse_documents(bytes: &[u8]) {
+    for (root, record) in
+        [("Delete", "Object"), ("CompleteMultipartUpload", "Part"), ("CreateBucketConfiguration", "")]
+    {
+        if let Ok(document) = crate::xml::Document::parse(bytes, root, record, 100) {
+            assert!(document.records.len() <= 100, "more records than allowed");
+        }
+    }
+    let _ = cors::parse(bytes);
+    let _ = lifecycle::parse(bytes);
+    let _ = acls::parse(bytes);
+    let _ = std::str::from_utf8(bytes).map(tagging::parse);
+}

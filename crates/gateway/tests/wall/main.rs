@@ -11,5 +11,6 @@ mod more_clients;
 mod proxy;
 mod raw;
 mod requests;
+mod signatures;
 mod sockets;
 mod tls;
