@@ -30,6 +30,9 @@ pub(crate) struct S3Arguments {
     /// The certificate's private key (PEM).
     #[arg(long, value_name = "FILE", env = "SANDKEEP_S3_TLS_KEY", requires = "tls_certificate")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// A region that requests may be signed for, besides auto and us-east-1; may be repeated, and buckets are in the first.
+    #[arg(long = "region", value_name = "NAME", env = "SANDKEEP_S3_REGION", value_delimiter = ',')]
+    pub(crate) regions: Vec<String>,
     /// Started by the service: outlives it.
     #[arg(long, hide = true)]
     pub(crate) internal: bool,

@@ -11,7 +11,7 @@ use crate::arguments::{S3Arguments, S3Command};
 use crate::output::Output;
 
 pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCode> {
-    let S3Arguments { command, listen, data, tls_certificate, tls_key, internal } = arguments;
+    let S3Arguments { command, listen, data, tls_certificate, tls_key, regions, internal } = arguments;
     if let Some(S3Command::Fsck { data }) = command {
         return check(&data, output).await;
     }
@@ -19,7 +19,7 @@ pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCo
     let tls = tls_certificate.zip(tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
     let scheme = if tls.is_some() { "https" } else { "http" };
     let given = roles::credentials_from_environment();
-    let role = GatewayRole { listen, data, tls, given, detached: internal };
+    let role = GatewayRole { listen, data, tls, regions, given, detached: internal };
     roles::run_gateway(role, |address| {
         output.result(&json!({ "endpoint": format!("{scheme}://{address}") }), || {
             format!("S3 endpoint on {scheme}://{address}")

@@ -29,6 +29,8 @@ pub struct GatewayRole {
     pub data: PathBuf,
     /// Certificate and key; none: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Regions that requests may be signed for, besides `auto` and `us-east-1`; buckets are in the first.
+    pub regions: Vec<String>,
     /// Replaces the generated default pair.
     pub given: Option<Credentials>,
     /// Started by the daemon: leaves its terminal and survives it, and takes requests for sandboxes on its input.
@@ -56,7 +58,7 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(SocketAddr)) -> R
     let lifecycle = tokio::spawn(follow_lifecycle_rules(Arc::clone(&service)));
     let failed = |error: sandkeep_gateway::Error| VolumeError::failed("cannot start the S3 endpoint", &error);
     let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
-    let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys, tls: role.tls };
+    let settings = GatewaySettings { listen: role.listen, regions: role.regions, keys, tls: role.tls };
     if role.detached {
         let requests = io::stdin().as_fd().try_clone_to_owned().map_err(cannot("cannot take requests"))?;
         grants::serve(requests, Arc::clone(&service) as _).map_err(cannot("cannot take requests"))?;

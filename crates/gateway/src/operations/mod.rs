@@ -124,9 +124,9 @@ async fn on_bucket(
 ) -> Outcome<Reply> {
     match operation {
         Operation::CreateBucket => buckets::create_bucket(call, bucket, regions).await,
-        Operation::HeadBucket => buckets::head_bucket(call, bucket).await,
+        Operation::HeadBucket => buckets::head_bucket(call, bucket, regions).await,
         Operation::DeleteBucket => buckets::delete_bucket(call, bucket).await,
-        Operation::GetBucketLocation => buckets::get_location(call, bucket).await,
+        Operation::GetBucketLocation => buckets::get_location(call, bucket, regions).await,
         Operation::GetBucketVersioning => buckets::get_versioning(call, bucket).await,
         Operation::GetBucketAcl => acls::of_bucket(call, bucket).await,
         Operation::PutBucketAcl => acls::put_of_bucket(call, bucket).await,
