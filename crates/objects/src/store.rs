@@ -51,6 +51,11 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
         Err(Error::Unsupported { what: "conditions of deletions" })
     }
 
+    /// The tags of an object.
+    async fn tags(&self, key: &ObjectKey) -> Result<BTreeMap<String, String>> {
+        Ok(self.head(key, Conditions::default()).await?.metadata.tags)
+    }
+
     /// Replaces the tags of an object.
     async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
         let _ = (key, tags);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use sandkeep_objects::{BucketName, Conditions, ObjectKey};
+use sandkeep_objects::{BucketName, ObjectKey};
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -36,10 +36,10 @@ struct Tag {
 
 /// `GET /BUCKET/KEY?tagging`
 pub(super) async fn get_tags(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Outcome<Reply> {
-    let info = call.bucket(bucket).head(key, Conditions::default()).await?;
+    let tags = call.bucket(bucket).tags(key).await?;
     let mut document = Xml::document("Tagging");
     document.element("TagSet", |set| {
-        for (key, value) in &info.metadata.tags {
+        for (key, value) in &tags {
             set.element("Tag", |tag| {
                 tag.text("Key", key).text("Value", value);
             });

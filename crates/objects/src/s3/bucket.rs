@@ -1,5 +1,6 @@
 //! One bucket of an S3 server.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use super::action::Action;
-use super::actions::{Made, delete_many, list, uploads};
+use super::actions::{Made, delete_many, list, tagging, uploads};
 use super::transport::Transport;
 use super::{headers, xml};
 use crate::{
@@ -137,6 +138,20 @@ impl ObjectStore for S3Bucket {
         }
     }
 
+    async fn tags(&self, key: &ObjectKey) -> Result<BTreeMap<String, String>> {
+        let action = tagging::request(Method::GET, &self.name, key);
+        tagging::parse(&self.transport.document(action).await?.1)
+    }
+
+    async fn set_tags(&self, key: &ObjectKey, tags: BTreeMap<String, String>) -> Result<()> {
+        let action = if tags.is_empty() {
+            tagging::request(Method::DELETE, &self.name, key)
+        } else {
+            tagging::replacing(&self.name, key, tags)?
+        };
+        self.transport.headers(action).await.map(drop)
+    }
+
     async fn delete_many(&self, keys: &[ObjectKey]) -> Result<Vec<DeleteOutcome>> {
         let request = delete_many::request(&self.name, keys).filter(|_| self.transport.quirks.deletes_many);
         match request {
@@ -152,6 +167,9 @@ impl ObjectStore for S3Bucket {
         let mut action = self.object(Method::PUT, &request.key).copy_source(&request.source, &self.name)?;
         if let MetadataDirective::Replace(metadata) = &request.metadata {
             action = action.header("x-amz-metadata-directive", "REPLACE")?.metadata(metadata)?;
+            if !metadata.tags.is_empty() {
+                action = action.header("x-amz-tagging-directive", "REPLACE")?;
+            }
         }
         if let Some(checksum) = &request.checksum {
             action = action.header("x-amz-checksum-algorithm", checksum.algorithm.name())?;

@@ -10,6 +10,7 @@ use http::header::{
 };
 
 use super::action::Action;
+use super::actions::tagging;
 use crate::{BucketName, sigv4::encode_path};
 use crate::{Conditions, CopySource, ETag, Error, ObjectInfo, ObjectMetadata, Result, WriteConditions};
 
@@ -92,6 +93,9 @@ impl Action {
         }
         for (name, value) in &metadata.user {
             self = self.header(&format!("{USER}{name}"), value)?;
+        }
+        if !metadata.tags.is_empty() {
+            self = self.header("x-amz-tagging", &tagging::header(&metadata.tags))?;
         }
         Ok(self)
     }

@@ -3,6 +3,7 @@
 pub(super) mod buckets;
 pub(super) mod delete_many;
 pub(super) mod list;
+pub(super) mod tagging;
 pub(super) mod uploads;
 
 use serde::Deserialize;
