@@ -103,8 +103,7 @@ pub(crate) fn check_supported(headers: &HeaderMap) -> Outcome<()> {
     }
     // Everything belongs to one account; whoever expects another one must not be served.
     let others = |name: &&str| headers.get(*name).is_some_and(|owner| as_text(owner) != ACCOUNT);
-    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(|name| others(&name))
-    {
+    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(others) {
         return Err(Fault::access_denied("Access Denied: the bucket has another owner"));
     }
     match headers.get("x-amz-storage-class").map(as_text) {
