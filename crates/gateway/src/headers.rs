@@ -67,12 +67,15 @@ pub(crate) fn text(headers: &HeaderMap, name: impl AsRef<str>) -> Outcome<Option
 }
 
 /// Refuses a header that is there twice although it has one meaning: whoever stands before this endpoint may read the
-/// other one.
+/// other one. The host must be there.
 pub(crate) fn check_doubled(headers: &HeaderMap) -> Outcome<()> {
     let single =
         |name: &str| SINGLE.contains(&name) || (name.starts_with("x-amz-") && !name.starts_with(USER_PREFIX));
     let doubled =
         |name: &&HeaderName| single(name.as_str()) && headers.get_all(*name).iter().nth(1).is_some();
+    if !headers.contains_key(header::HOST) {
+        return Err(Fault::bad("MissingHeader", "Your request was missing the header host"));
+    }
     match headers.keys().find(doubled) {
         Some(name) => Err(Fault::invalid_request(format!("The header {name} is given twice"))),
         None => Ok(()),
@@ -100,8 +103,7 @@ pub(crate) fn check_supported(headers: &HeaderMap) -> Outcome<()> {
     }
     // Everything belongs to one account; whoever expects another one must not be served.
     let others = |name: &&str| headers.get(*name).is_some_and(|owner| as_text(owner) != ACCOUNT);
-    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(|name| others(&name))
-    {
+    if ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"].iter().any(others) {
         return Err(Fault::access_denied("Access Denied: the bucket has another owner"));
     }
     match headers.get("x-amz-storage-class").map(as_text) {

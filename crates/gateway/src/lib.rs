@@ -14,6 +14,8 @@ mod error;
 mod fair;
 mod fault;
 mod forms;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod grants;
 mod guests;
 mod headers;

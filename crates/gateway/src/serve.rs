@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 4096;
 pub struct GatewaySettings {
     /// Where to listen; port 0 picks one.
     pub listen: SocketAddr,
-    /// Regions that signatures may name; `auto` and `us-east-1` always may.
+    /// Regions that signatures may name; `auto` and `us-east-1` always may. Buckets are said to be in the first.
     pub regions: Vec<String>,
     /// Accepted key pairs.
     pub keys: KeyRing,

@@ -35,6 +35,9 @@ pub(crate) struct S3Arguments {
     /// Listen here as well, without HTTPS, for the service's own processes.
     #[arg(long, hide = true, value_name = "ADDRESS", requires = "internal")]
     pub(crate) plain: Option<SocketAddr>,
+    /// A region that requests may be signed for, besides auto and us-east-1; may be repeated, and buckets are in the first.
+    #[arg(long = "region", value_name = "NAME", env = "SANDKEEP_S3_REGION", value_delimiter = ',')]
+    pub(crate) regions: Vec<String>,
     /// Started by the service: outlives it.
     #[arg(long, hide = true)]
     pub(crate) internal: bool,

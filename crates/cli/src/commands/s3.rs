@@ -28,7 +28,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCode> {
-    let S3Arguments { command, listen, data, tls_certificate, tls_key, plain, internal } = arguments;
+    let S3Arguments { command, listen, data, tls_certificate, tls_key, regions, plain, internal } = arguments;
     if let Some(S3Command::Fsck { data }) = command {
         return check(&data, output).await;
     }
@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: S3Arguments, output: Output) -> Result<ExitCo
             DefaultStore::from_environment(&around).map_err(while_doing("the settings cannot be used"))?
         }
     };
-    let role = GatewayRole { listen, data, tls, plain, elsewhere, given, detached: internal };
+    let role = GatewayRole { listen, data, tls, regions, plain, elsewhere, given, detached: internal };
     roles::run_gateway(role, |Listening { address, plain }| {
         let mut value = json!({ "endpoint": format!("{scheme}://{address}") });
         if let Some(plain) = plain {

@@ -36,6 +36,8 @@ pub struct GatewayRole {
     pub plain: Option<SocketAddr>,
     /// Where buckets are that are not embedded. One that the daemon started is told by it.
     pub elsewhere: Option<DefaultStore>,
+    /// Regions that requests may be signed for, besides `auto` and `us-east-1`; buckets are in the first.
+    pub regions: Vec<String>,
     /// Replaces the generated default pair.
     pub given: Option<Credentials>,
     /// Started by the daemon: leaves its terminal and survives it, and takes requests for sandboxes on its input.
@@ -75,11 +77,11 @@ pub async fn run_gateway(role: GatewayRole, ready: impl FnOnce(Listening)) -> Re
     let keys = KeyRing::load_or_create(&GatewayRole::key_file(&role.data), role.given).map_err(failed)?;
     let plain = role.plain.map(|listen| GatewaySettings {
         listen,
-        regions: Vec::new(),
+        regions: role.regions.clone(),
         keys: keys.clone(),
         tls: None,
     });
-    let settings = GatewaySettings { listen: role.listen, regions: Vec::new(), keys, tls: role.tls };
+    let settings = GatewaySettings { listen: role.listen, regions: role.regions, keys, tls: role.tls };
     if role.detached {
         let requests = io::stdin().as_fd().try_clone_to_owned().map_err(cannot("cannot take requests"))?;
         let mut configured =

@@ -14,7 +14,7 @@ use crate::xml::Xml;
 /// What clients send.
 #[derive(Debug, Deserialize)]
 #[serde(rename = "AccessControlPolicy", rename_all = "PascalCase")]
-struct Policy {
+pub(super) struct Policy {
     owner: Option<Owner>,
     #[serde(rename = "AccessControlList")]
     list: List,
@@ -71,8 +71,7 @@ async fn check_unchanged(call: &Call) -> Outcome<Reply> {
         let canned = text(&call.headers, "x-amz-acl")?;
         return canned.map(|_| reply::empty(StatusCode::OK)).ok_or_else(Fault::malformed_xml);
     }
-    let document = std::str::from_utf8(&body).map_err(|_| Fault::malformed_xml())?;
-    let policy: Policy = quick_xml::de::from_str(document).map_err(|_| Fault::malformed_xml())?;
+    let policy = parse(&body)?;
     let ours = |owner: &Owner| owner.id.as_deref() == Some(ACCOUNT);
     let full = |grant: &Grant| ours(&grant.grantee) && grant.permission == "FULL_CONTROL";
     let grants = &policy.list.grants;
@@ -80,6 +79,11 @@ async fn check_unchanged(call: &Call) -> Outcome<Reply> {
         return Ok(reply::empty(StatusCode::OK));
     }
     Err(Fault::not_implemented("access of others"))
+}
+
+pub(super) fn parse(body: &[u8]) -> Outcome<Policy> {
+    let document = std::str::from_utf8(body).map_err(|_| Fault::malformed_xml())?;
+    quick_xml::de::from_str(document).map_err(|_| Fault::malformed_xml())
 }
 
 fn full_control() -> Reply {

@@ -11,7 +11,7 @@ use crate::headers::ACCOUNT;
 use crate::reply::{self, Reply, add_header};
 use crate::xml::{Document, Xml};
 
-/// The region everything is in; a location that is empty means this one.
+/// The region everything is in, unless settings name another; a location that is empty means this one.
 const REGION: &str = "us-east-1";
 
 /// Buckets in an answer at most, as on S3.
@@ -85,10 +85,10 @@ fn check_location(location: &str, regions: &[String]) -> Outcome<()> {
 }
 
 /// `HEAD /BUCKET`
-pub(super) async fn head_bucket(call: &Call, bucket: &BucketName) -> Outcome<Reply> {
+pub(super) async fn head_bucket(call: &Call, bucket: &BucketName, regions: &[String]) -> Outcome<Reply> {
     call.service.head_bucket(bucket).await?;
     let mut reply = reply::empty(StatusCode::OK);
-    add_header(&mut reply, "x-amz-bucket-region", REGION);
+    add_header(&mut reply, "x-amz-bucket-region", regions.first().map_or(REGION, String::as_str));
     Ok(reply)
 }
 
@@ -99,9 +99,12 @@ pub(super) async fn delete_bucket(call: &Call, bucket: &BucketName) -> Outcome<R
 }
 
 /// `GET /BUCKET?location`
-pub(super) async fn get_location(call: &Call, bucket: &BucketName) -> Outcome<Reply> {
+pub(super) async fn get_location(call: &Call, bucket: &BucketName, regions: &[String]) -> Outcome<Reply> {
     call.service.head_bucket(bucket).await?;
-    Ok(reply::xml(StatusCode::OK, Xml::document("LocationConstraint").finish()))
+    let region = regions.first().filter(|region| *region != REGION);
+    let mut document = Xml::document("LocationConstraint");
+    document.content(region.map_or("", String::as_str));
+    Ok(reply::xml(StatusCode::OK, document.finish()))
 }
 
 /// `GET /BUCKET?versioning`: never enabled.

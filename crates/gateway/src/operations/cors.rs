@@ -155,7 +155,7 @@ fn allow(reply: &mut Reply, rule: &CorsRule, origin: &str) {
     add_header(reply, VARY, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
 }
 
-fn parse(body: &[u8]) -> Outcome<Vec<CorsRule>> {
+pub(super) fn parse(body: &[u8]) -> Outcome<Vec<CorsRule>> {
     let text = std::str::from_utf8(body).map_err(|_| Fault::malformed_xml())?;
     let parsed: Configuration = quick_xml::de::from_str(text).map_err(|_| Fault::malformed_xml())?;
     if parsed.rules.is_empty() || parsed.rules.len() > LIMIT {

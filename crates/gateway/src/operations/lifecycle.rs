@@ -83,7 +83,7 @@ pub(super) async fn delete_lifecycle(call: &Call, bucket: &BucketName) -> Outcom
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-fn parse(body: &[u8]) -> Outcome<Vec<LifecycleRule>> {
+pub(super) fn parse(body: &[u8]) -> Outcome<Vec<LifecycleRule>> {
     let refuse = |why: String| Fault::bad("MalformedXML", format!("The lifecycle configuration: {why}"));
     let text = std::str::from_utf8(body).map_err(|_| Fault::malformed_xml())?;
     let parsed: Configuration = quick_xml::de::from_str(text).map_err(|error| refuse(error.to_string()))?;

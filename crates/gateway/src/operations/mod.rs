@@ -127,9 +127,9 @@ async fn on_bucket(
 ) -> Outcome<Reply> {
     match operation {
         Operation::CreateBucket => buckets::create_bucket(call, bucket, regions).await,
-        Operation::HeadBucket => buckets::head_bucket(call, bucket).await,
+        Operation::HeadBucket => buckets::head_bucket(call, bucket, regions).await,
         Operation::DeleteBucket => buckets::delete_bucket(call, bucket).await,
-        Operation::GetBucketLocation => buckets::get_location(call, bucket).await,
+        Operation::GetBucketLocation => buckets::get_location(call, bucket, regions).await,
         Operation::GetBucketVersioning => buckets::get_versioning(call, bucket).await,
         Operation::GetBucketAcl => acls::of_bucket(call, bucket).await,
         Operation::PutBucketAcl => acls::put_of_bucket(call, bucket).await,
@@ -185,4 +185,20 @@ fn reply_to_fault(method: &Method, fault: &Fault, path: &str, request_id: &str) 
 fn request_id() -> String {
     // Without randomness a request loses its name, nothing more.
     HEXUPPER.encode(&getrandom::u64().unwrap_or_default().to_be_bytes())
+}
+
+/// Reads a document as each operation would that takes one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse_documents(bytes: &[u8]) {
+    for (root, record) in
+        [("Delete", "Object"), ("CompleteMultipartUpload", "Part"), ("CreateBucketConfiguration", "")]
+    {
+        if let Ok(document) = crate::xml::Document::parse(bytes, root, record, 100) {
+            assert!(document.records.len() <= 100, "more records than allowed");
+        }
+    }
+    let _ = cors::parse(bytes);
+    let _ = lifecycle::parse(bytes);
+    let _ = acls::parse(bytes);
+    let _ = std::str::from_utf8(bytes).map(tagging::parse);
 }

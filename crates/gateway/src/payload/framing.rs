@@ -14,7 +14,7 @@ const TRAILER_LINES: usize = 16;
 /// Takes the framing off, without I/O: give it bytes with [`Unframer::feed`], take what is ready with
 /// [`Unframer::next`].
 #[derive(Debug, Default)]
-pub(super) struct Unframer {
+pub(crate) struct Unframer {
     buffer: BytesMut,
     state: State,
     trailer: Vec<(String, String)>,
@@ -36,7 +36,7 @@ enum State {
 
 /// What the framing contained.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// A chunk begins. One without content is the last.
     Chunk {
         /// Its signature, if it has one.
@@ -51,12 +51,12 @@ pub(super) enum Piece {
 }
 
 impl Unframer {
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next piece; none if more bytes are needed first.
-    pub(super) fn next(&mut self) -> Outcome<Option<Piece>> {
+    pub(crate) fn next(&mut self) -> Outcome<Option<Piece>> {
         match self.state {
             State::Size => self.take_size(),
             State::Content(left) => Ok(self.take_content(left)),

@@ -20,6 +20,8 @@ use crate::inbound::Inbound;
 use crate::reply::{Reply, add_header};
 
 pub(crate) use digests::is_checksum;
+#[cfg(feature = "fuzzing")]
+pub(crate) use framing::{Piece, Unframer};
 pub(crate) use spool::{SPOOL_LIMIT, Spool, Spooled};
 use verify::Verifying;
 pub(crate) use verify::verified;

@@ -50,6 +50,12 @@ impl Xml {
         }
     }
 
+    /// Text right inside the element that is open.
+    pub(crate) fn content(&mut self, text: &str) -> &mut Self {
+        escape(text, &mut self.text);
+        self
+    }
+
     /// Markup that is known to be well-formed.
     pub(crate) fn markup(&mut self, markup: &str) -> &mut Self {
         self.text.push_str(markup);

@@ -150,6 +150,14 @@ async fn tags_follow_their_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_answers_as_s3_does() {
+    let fixture = Fixture::new().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/operations_session.py");
+    run(command(&fixture, &client("python")), [script]).await;
+    assert_eq!(fixture.stored_keys().await, ["k", "parts", "source"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_as_clients_make_them_open() {
     let fixture = Fixture::new().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall/links_session.py");

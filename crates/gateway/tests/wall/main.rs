@@ -13,5 +13,6 @@ mod proxy;
 mod raw;
 mod requests;
 mod rules;
+mod signatures;
 mod sockets;
 mod tls;

@@ -105,13 +105,12 @@ impl Raw {
 
     /// Sends it and reads until the connection ends.
     pub(crate) async fn send_as_it_is(self) -> Answer {
-        let mut stream = TcpStream::connect(&self.host).await.expect("connect");
-        let head = self.head(true);
-        // The endpoint may refuse and close before everything is sent.
-        let _ = stream.write_all(&[head.as_bytes(), &self.body].concat()).await;
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes).await;
-        parse(&bytes)
+        exchange(&self.host, &[self.head(true).as_bytes(), &self.body].concat()).await
+    }
+
+    /// Sends the text of a whole request, such as that of [`Self::text`] with changes.
+    pub(crate) async fn text_of(fixture: &Fixture, text: &str) -> Answer {
+        exchange(&fixture.host(), text.as_bytes()).await
     }
 
     /// Sends what there is of it, stops sending, and waits until the endpoint has given up.
@@ -152,6 +151,15 @@ impl Raw {
         }
         head + "\r\n"
     }
+}
+
+async fn exchange(host: &str, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(host).await.expect("connect");
+    // The endpoint may refuse and close before everything is sent.
+    let _ = stream.write_all(request).await;
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    parse(&bytes)
 }
 
 fn parse(bytes: &[u8]) -> Answer {

@@ -1,10 +1,14 @@
 //! Operations by our own client, and answers byte by byte where clients are picky.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
+use sandkeep_gateway::{Gateway, GatewaySettings, KeyRing};
 use sandkeep_objects::{
-    Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload, Error,
-    GetRequest, ListRequest, MetadataDirective, ObjectMetadata, ObjectService, PutRequest, WriteConditions,
+    Body, BucketName, ByteRange, CompletedPart, Conditions, CopyRequest, CopySource, CreateUpload,
+    DirectoryService, Error, GetRequest, ListRequest, MetadataDirective, ObjectMetadata, ObjectService,
+    PutRequest, S3Client, S3Settings, WriteConditions,
 };
 
 use crate::fixture::{Fixture, bucket, get, key, put};
@@ -199,4 +203,32 @@ async fn a_stop_ends_idle_connections_and_the_port() {
     fixture.gateway.stop().await;
     assert!(tokio::net::TcpStream::connect(host).await.is_err());
     drop(stream);
+}
+
+/// A further region, in which buckets then are.
+#[tokio::test]
+async fn regions_can_be_added() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let service = DirectoryService::open(&directory.path().join("store")).await.expect("a store");
+    let keys = KeyRing::load_or_create(&directory.path().join("keys.json"), None).expect("keys");
+    let credentials = keys.named("default").expect("a pair").credentials.clone();
+    let listen = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    let settings = GatewaySettings { listen, regions: vec!["eu-central-1".to_owned()], keys, tls: None };
+    let gateway = Gateway::start(settings, Arc::new(service)).await.expect("an endpoint");
+    let endpoint: String = format!("http://{}", gateway.address());
+    let connect = |region: &str| {
+        let settings = S3Settings {
+            region: Some(region.to_owned()),
+            ..S3Settings::new(endpoint.parse().expect("a URL"), Some(credentials.clone()))
+        };
+        S3Client::new(settings).expect("settings")
+    };
+    for (number, region) in ["eu-central-1", "us-east-1", "auto"].into_iter().enumerate() {
+        let name = format!("bucket-{number}").parse().expect("a name");
+        connect(region).create_bucket(&name).await.expect(region);
+    }
+    // A client of another region learns which one it should be.
+    let other = connect("eu-west-1");
+    assert_eq!(other.list_buckets().await.expect("buckets").len(), 3);
+    gateway.stop().await;
 }

@@ -52,6 +52,27 @@ async fn requests_with_two_meanings_are_refused() {
             "both lengths",
             format!("{without_length}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
         ),
+        (
+            "both lengths, the other way round",
+            format!("{without_length}transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n"),
+        ),
+        (
+            "chunks without a length",
+            format!("{without_length}transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
+        ),
+        (
+            "no host",
+            put.lines()
+                .filter(|line| !line.starts_with("host:"))
+                .map(|line| format!("{line}\r\n"))
+                .collect::<String>()
+                + "\r\n",
+        ),
+        ("bucket of dots", put.replacen("/bucket/victim", "/../victim", 1) + "\r\n"),
+        ("encoded bucket of dots", put.replacen("/bucket/victim", "/%2e%2e/victim", 1) + "\r\n"),
+        ("NUL in bucket", put.replacen("/bucket/victim", "/bucket%00/victim", 1) + "\r\n"),
+        ("slash in bucket", put.replacen("/bucket/victim", "/bucket%2Fvictim/x", 1) + "\r\n"),
+        ("backslashes", put.replacen("/bucket/victim", "/..\\..\\bucket/victim", 1) + "\r\n"),
         ("two lengths", format!("{without_length}content-length: 4\r\ncontent-length: 5\r\n\r\nabcde")),
         ("odd encoding", format!("{without_length}transfer-encoding: chunked, identity\r\n\r\nabc")),
         ("negative length", format!("{without_length}content-length: -1\r\n\r\nabc")),
@@ -134,6 +155,9 @@ async fn documents_are_small_flat_and_without_entities() {
     let parts = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", part.repeat(20_000));
     let complete = Raw::new(&fixture, "POST /bucket/victim?uploadId=u").body(parts);
     complete.send().await.check(400, "MalformedXML");
+    let parts = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", part.repeat(100_000));
+    let complete = Raw::new(&fixture, "POST /bucket/victim?uploadId=u").body(parts);
+    complete.send().await.check(400, "MaxMessageLengthExceeded");
     unharmed(&fixture, "many parts").await;
 }
 

@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use crate::{ObjectService, ObjectStore};
 
 use fixture::Fixture;
-pub use own::run_own;
+pub use own::{run_own, run_tags};
 
 /// Parts that every server takes: S3's minimum for all but the last.
 const PART: usize = 5 << 20;

@@ -36,7 +36,9 @@ async fn through_http(credentials: impl FnOnce(&Credentials) -> S3Settings) {
     let gateway = TestGateway::start(Arc::new(MemoryService::with_settings(settings))).await;
     let mut settings = credentials(gateway.credentials());
     settings.endpoint = gateway.endpoint().parse().expect("valid in tests");
-    contract::run_service(Arc::new(S3Client::new(settings).expect("valid in tests"))).await;
+    let client = Arc::new(S3Client::new(settings).expect("valid in tests"));
+    contract::run_service(client.clone()).await;
+    contract::run_tags(client).await;
     gateway.stop().await;
 }
 

@@ -72,3 +72,19 @@ pub(in crate::s3) fn header(tags: &BTreeMap<String, String>) -> String {
     };
     tags.iter().map(pair).collect::<Vec<_>>().join("&")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_travel_both_ways() {
+        let tags: BTreeMap<String, String> =
+            [("a b", "<&>"), ("c", "")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        assert_eq!(header(&tags), "a%20b=%3C%26%3E&c=");
+        let document = "<Tagging xmlns=\"x\"><TagSet><Tag><Key>a b</Key><Value>&lt;&amp;&gt;</Value></Tag>\
+                        <Tag><Key>c</Key><Value></Value></Tag></TagSet></Tagging>";
+        assert_eq!(parse(document.as_bytes()).expect("tags"), tags);
+        assert_eq!(parse(b"<Tagging><TagSet></TagSet></Tagging>").expect("none"), BTreeMap::new());
+    }
+}

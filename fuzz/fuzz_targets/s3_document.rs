@@ -1,0 +1,5 @@
+//! Documents of clients.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sandkeep_gateway::fuzzing::document(input));
