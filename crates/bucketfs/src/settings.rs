@@ -55,6 +55,13 @@ pub struct BucketFsSettings {
     pub spool_limit: u64,
 }
 
+impl BucketFsSettings {
+    /// Modes of files and of directories without metadata under a umask, as s3fs has them.
+    pub fn with_umask(self, mask: u32) -> Self {
+        Self { file_mode: 0o666 & !mask, directory_mode: 0o777 & !mask, ..self }
+    }
+}
+
 impl Default for BucketFsSettings {
     fn default() -> Self {
         Self {
