@@ -73,7 +73,7 @@ impl Default for BucketFsSettings {
             metadata_age: Duration::from_secs(1),
             part_size: 8 << 20,
             memory_budget: 64 << 20,
-            transfers: 8,
+            transfers: 16,
             metadata_requests: 64,
             equal_parts: false,
             spool_directory: None,
