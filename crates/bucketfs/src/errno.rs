@@ -19,6 +19,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::NoSpace | Error::Server { status: 507, .. } => Errno::ENOSPC,
         Error::Unsupported { .. } | Error::Server { status: 501, .. } => Errno::EOPNOTSUPP,
         Error::Server { status: 400, code, .. } if UNFIT_KEY.contains(&code.as_str()) => Errno::EILSEQ,
+        Error::Server { status: 400, code, .. } if code == "KeyTooLongError" => Errno::ENAMETOOLONG,
         Error::Unreachable { .. } => Errno::ETIMEDOUT,
         Error::NoSuchBucket { .. } | Error::WrongRegion { .. } => Errno::ENODEV,
         _ => Errno::EIO,

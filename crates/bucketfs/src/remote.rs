@@ -1,6 +1,8 @@
 //! Questions to the bucket about single keys, bounded in number.
 
-use sandkeep_objects::{Conditions, Error, ListRequest, ListedObject, ObjectInfo, ObjectKey};
+use sandkeep_objects::{
+    ByteRange, Conditions, Error, GetRequest, ListRequest, ListedObject, ObjectInfo, ObjectKey,
+};
 use sandkeep_vfs::Errno;
 use tokio::sync::SemaphorePermit;
 
@@ -19,7 +21,19 @@ impl Core {
         match self.store.head(key, Conditions::default()).await {
             Ok(info) => Ok(Some(info)),
             Err(Error::NoSuchKey { .. }) => Ok(None),
+            Err(Error::Server { status: 400, code, .. }) if code.is_empty() => self.why_refused(key).await,
             Err(error) => Err(failed("head", key, &error)),
+        }
+    }
+
+    /// An answer to HEAD has no body that would say what is wrong with the request; one to GET has.
+    async fn why_refused(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>> {
+        let range = Some(ByteRange::Bounded { start: 0, end: 1 });
+        let request = GetRequest { key: key.clone(), range, conditions: Conditions::default() };
+        match self.store.get(request).await {
+            Ok(response) => Ok(Some(response.info)),
+            Err(Error::NoSuchKey { .. }) => Ok(None),
+            Err(error) => Err(failed("get", key, &error)),
         }
     }
 

@@ -55,6 +55,13 @@ pub struct BucketFsSettings {
     pub spool_limit: u64,
 }
 
+impl BucketFsSettings {
+    /// Modes of files and of directories without metadata under a umask, as s3fs has them.
+    pub fn with_umask(self, mask: u32) -> Self {
+        Self { file_mode: 0o666 & !mask, directory_mode: 0o777 & !mask, ..self }
+    }
+}
+
 impl Default for BucketFsSettings {
     fn default() -> Self {
         Self {
@@ -66,7 +73,7 @@ impl Default for BucketFsSettings {
             metadata_age: Duration::from_secs(1),
             part_size: 8 << 20,
             memory_budget: 64 << 20,
-            transfers: 8,
+            transfers: 16,
             metadata_requests: 64,
             equal_parts: false,
             spool_directory: None,

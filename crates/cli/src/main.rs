@@ -4,6 +4,7 @@
 mod arguments;
 mod commands;
 mod error;
+mod helper;
 mod logging;
 mod output;
 mod progress;
@@ -14,6 +15,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(outcome) = helper::become_mount() {
+        return outcome;
+    }
     // Our own processes come first: they must be quick, and take nothing from the command line.
     if let Some(outcome) = roles::run(std::env::args().nth(1).as_deref()) {
         return outcome;

@@ -14,15 +14,22 @@ pub(crate) struct ReadBudget {
     permits: Arc<Semaphore>,
     /// Least recently served first.
     readers: Mutex<VecDeque<Weak<Reader>>>,
-    /// Most that one file may be ahead.
-    pub(crate) window: u64,
+    bytes: u64,
 }
 
 impl ReadBudget {
     /// A budget of so many bytes.
     pub(crate) fn new(bytes: u64) -> Self {
         let permits = Arc::new(Semaphore::new(memory_units(bytes) as usize));
-        Self { permits, readers: Mutex::default(), window: bytes / 2 }
+        Self { permits, readers: Mutex::default(), bytes }
+    }
+
+    /// Most that one file may be ahead: three quarters for one alone, else a fair share, so that nobody takes from
+    /// another what that one is about to read.
+    pub(crate) fn window(&self) -> u64 {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = readers.iter().filter(|reader| reader.strong_count() > 0).count() as u64;
+        (self.bytes * 3 / 4).min(self.bytes / alive.max(1))
     }
 
     /// Takes memory for a reader, if need be from the reader that was not served for longest. Reading ahead is no

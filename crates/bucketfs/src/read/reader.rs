@@ -159,9 +159,10 @@ impl Reader {
     }
 
     fn fetch_ahead(self: &Arc<Self>, core: &Arc<Core>, key: &ObjectKey, read: &Range<u64>) {
+        let window = core.read_budget.window();
         let ahead = {
             let mut state = self.state();
-            let ahead = state.windows.note(read, self.version.size, core.read_budget.window);
+            let ahead = state.windows.note(read, self.version.size, window);
             let ReaderState { windows, pieces } = &mut *state;
             pieces.retain(|_, fetch| windows.wants(&fetch.piece.range));
             ahead
@@ -196,7 +197,7 @@ impl Reader {
 }
 
 fn pieces_of(ahead: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let length = (ahead.end.saturating_sub(ahead.start) / 4).clamp(MIN_PIECE, MAX_PIECE);
+    let length = (ahead.end.saturating_sub(ahead.start) / 5).clamp(MIN_PIECE, MAX_PIECE);
     let starts = (ahead.start..ahead.end).step_by(length as usize);
     starts.map(move |start| start..ahead.end.min(start + length))
 }

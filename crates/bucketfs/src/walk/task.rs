@@ -14,19 +14,24 @@ use crate::remote::list_failed;
 /// Names listed and not yet taken, beyond which nothing more is listed.
 const MAX_NAMES: usize = 4_000;
 
-/// Objects whose attributes are asked for one by one, likewise.
-const MAX_ASKED: usize = 500;
+/// Objects whose attributes are asked for one by one, likewise: what waits for them gets old meanwhile.
+const MAX_ASKED: usize = 200;
+
+/// Keys of a page while that is so.
+const SHORT_PAGE: u32 = 200;
 
 /// Lists page after page until the walk stops or the tree ends.
 pub(super) async fn run(core: Arc<Core>, walk: Arc<Walk>) {
     let mut builder = Builder::new(&walk.root, &walk.prefix);
     let mut continuation = None;
+    let mut limit = SHORT_PAGE;
     while has_room(&core, &walk).await {
         let fetched = core.clock.monotonic();
         let request = ListRequest {
             prefix: walk.prefix.clone(),
             start_after: if continuation.is_none() { walk.start.clone() } else { Vec::new() },
             continuation,
+            limit,
             ..ListRequest::default()
         };
         let page = {
@@ -41,6 +46,8 @@ pub(super) async fn run(core: Arc<Core>, walk: Arc<Walk>) {
             }
         };
         continuation = page.next;
+        // Where listings tell attributes, nothing has to wait.
+        limit = if page.objects.iter().all(|object| object.metadata.is_some()) { 0 } else { SHORT_PAGE };
         let last = page.objects.last().map(|object| object.key.as_bytes().to_vec());
         for object in page.objects {
             let former = |path: &[u8]| core.table.at(path)?.state().directory.listing.clone();

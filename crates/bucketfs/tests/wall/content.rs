@@ -109,6 +109,26 @@ fn a_name_that_the_store_does_not_take_is_no_legal_sequence() {
     assert_eq!(errno(file.sync_all()), Errno::EILSEQ);
 }
 
+#[test]
+fn a_name_that_the_store_does_not_even_look_up_is_no_legal_sequence_or_too_long() {
+    let check = |code: &'static str, expected| {
+        let world = World::new();
+        let mount = world.mount();
+        let refusal =
+            |code: &str| Error::Server { status: 400, code: code.to_owned(), message: String::new() };
+        world.store.script(move |call| match call.action {
+            // Has no body, so no code.
+            Action::Head => Verdict::Fail(refusal("")),
+            Action::Get => Verdict::Fail(refusal(code)),
+            _ => Verdict::Pass,
+        });
+        assert_eq!(errno(fs::metadata(mount.path("odd"))), expected, "{code}");
+    };
+    check("InvalidURI", Errno::EILSEQ);
+    check("KeyTooLongError", Errno::ENAMETOOLONG);
+    check("ExpiredToken", Errno::EIO);
+}
+
 fn published_metadata() -> ObjectMetadata {
     ObjectMetadata {
         content_type: Some("text/x-odd".to_owned()),

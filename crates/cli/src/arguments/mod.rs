@@ -121,9 +121,13 @@ pub(crate) struct StoreArguments {
 #[command(after_help = "Examples:
   sandkeep mount s3://my-bucket /mnt/data --endpoint http://127.0.0.1:9000
   sandkeep mount s3://my-bucket/logs /mnt/logs --read-only
+  sandkeep mount s3://my-bucket /mnt/data -o uid=1000,umask=027,passwd_file=/etc/sandkeep/keys
   umount /mnt/data                       uploads what is left and ends it
 
-Credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.")]
+Credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or from the file of -o passwd_file=FILE.
+
+For `mount -t sandkeep` and fstab, link this program to /sbin/mount.sandkeep:
+  s3://my-bucket/logs /mnt/logs sandkeep _netdev,nofail,endpoint=https://s3.example,passwd_file=/etc/sandkeep/keys 0 0")]
 pub(crate) struct MountArguments {
     /// s3://BUCKET[/PREFIX]
     pub(crate) source: String,
@@ -134,6 +138,10 @@ pub(crate) struct MountArguments {
     /// Refuse every change.
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// As for mount(8) and s3fs: ro, endpoint=URL, region=NAME, passwd_file=FILE (ID:SECRET), uid=, gid=, umask=,
+    /// file_mode=, directory_mode=, metadata_age=SECONDS, part_size=MIB, memory=MIB.
+    #[arg(short = 'o', value_name = "OPTION", value_delimiter = ',')]
+    pub(crate) options: Vec<String>,
     /// Stay in the foreground until unmounted or interrupted, and log to standard error.
     #[arg(long)]
     pub(crate) foreground: bool,

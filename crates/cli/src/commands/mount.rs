@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sandkeep_daemon::roles;
-use sandkeep_daemon::standalone::{self, BucketFsSettings, Hints, HostMount};
+use sandkeep_daemon::standalone::{self, BucketFsSettings, Hints, HostMount, HostMountOptions};
 use serde_json::{Value, json};
 
 use super::{Result, runtime};
@@ -32,10 +32,19 @@ pub(crate) fn run(arguments: MountArguments, output: Output) -> Result<()> {
 }
 
 async fn foreground(arguments: MountArguments, output: Output) -> Result<()> {
-    let MountArguments { source, directory, store, read_only, .. } = arguments;
-    let hints = Hints { endpoint: store.endpoint, region: store.region };
-    let location = standalone::locate(&source, &hints, |name| std::env::var(name).ok())?;
-    let settings = BucketFsSettings { prefix: location.prefix, read_only, ..BucketFsSettings::default() };
+    let MountArguments { source, directory, store, read_only, options, .. } = arguments;
+    let options = HostMountOptions::parse(&options)?;
+    let environment = options.environment(&source, |name| std::env::var(name).ok())?;
+    if !options.without_effect.is_empty() {
+        tracing::info!(options = ?options.without_effect, "these mount options change nothing here");
+    }
+    let hints = Hints {
+        endpoint: store.endpoint.or(options.hints.endpoint),
+        region: store.region.or(options.hints.region),
+    };
+    let location = standalone::locate(&source, &hints, environment)?;
+    let read_only = read_only || options.settings.read_only;
+    let settings = BucketFsSettings { prefix: location.prefix, read_only, ..options.settings };
     let mount = HostMount { store: location.store, settings, directory: directory.clone() };
     standalone::mount_bucket(mount, || report(&source, &directory, output)).await?;
     Ok(())

@@ -3,6 +3,7 @@
 mod backup;
 mod location;
 mod mount;
+mod options;
 
 pub use backup::{
     BackupRequest, copy_backup, create_backup, delete_backup, export_tar, import_backup, list_backups,
@@ -10,6 +11,7 @@ pub use backup::{
 };
 pub use location::{Hints, Location, locate};
 pub use mount::{HostMount, mount_bucket};
+pub use options::HostMountOptions;
 // What callers need to fill requests in, so that they need not know the crates below.
 pub use sandkeep_backups::{
     BackupId, Compression, CreateOptions, ImportOptions, InvalidBackupId, LeftOut, LeftOutPath, Manifest,

@@ -175,7 +175,7 @@ impl ObjectStore for MemoryBucket {
         if range.is_empty() || range.end > source.info.size {
             return Err(Error::InvalidRange { size: Some(source.info.size) });
         }
-        let content = Content::of(source.content.slice(&range));
+        let content = Content::cut(&source, &range);
         self.with(|bucket| Ok(bucket.upload(upload)?.add(number, content, None)))
     }
 

@@ -212,7 +212,7 @@ impl ObjectStore for LinkedBucket {
         self.inner.abort_upload(upload).await
     }
     async fn list_parts(&self, upload: &Upload) -> Result<Vec<PartInfo>> {
-        self.link.travel("LIST-PARTS").await;
+        // The endpoint's own question when it completes an upload; clients hardly ever ask.
         self.inner.list_parts(upload).await
     }
     async fn list_uploads(&self, prefix: &[u8]) -> Result<Vec<UploadInfo>> {

@@ -202,6 +202,10 @@ impl Services {
 
 fn settings(live: &Live, plan: &Plan) -> BucketFsSettings {
     let defaults = BucketFsSettings::default();
+    let defaults = match plan.hints.umask {
+        Some(mask) => defaults.with_umask(mask),
+        None => defaults,
+    };
     BucketFsSettings {
         prefix: plan.prefix.clone(),
         read_only: plan.read_only,

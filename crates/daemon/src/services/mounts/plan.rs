@@ -46,6 +46,9 @@ impl Plan {
         }
         let path = checks::mount_path(&mount_path)?;
         let hints = Hints::parse(&options.s3fs_options, options.credential_proxy == Some(true))?;
+        if !hints.without_effect.is_empty() {
+            tracing::info!(bucket, options = ?hints.without_effect, "these s3fsOptions change nothing here");
+        }
         Ok(Self {
             bucket,
             endpoint,
