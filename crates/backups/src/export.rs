@@ -71,9 +71,10 @@ impl Tar {
             }
             let target = match (&link, item.attributes.kind) {
                 (Some(first), _) => first.clone(),
-                (None, FileKind::Symlink) => image.read_link(item.node).await.map_err(|errno| {
-                    Unreadable { path: item.path.clone(), errno }
-                })?,
+                (None, FileKind::Symlink) => image
+                    .read_link(item.node)
+                    .await
+                    .map_err(|errno| Unreadable { path: item.path.clone(), errno })?,
                 _ => Vec::new(),
             };
             let xattrs = if link.is_some() { Vec::new() } else { item.xattrs(image).await? };
@@ -139,7 +140,13 @@ fn headers(item: &Item, is_link: bool, target: &[u8], xattrs: &[(Vec<u8>, Vec<u8
     }
     let mut bytes = Vec::new();
     if !records.is_empty() {
-        bytes.extend(header(&Fields { name: b"./PaxHeaders", kind: b'x', size: records.len() as u64, mode: 0o644, ..Fields::default() }));
+        bytes.extend(header(&Fields {
+            name: b"./PaxHeaders",
+            kind: b'x',
+            size: records.len() as u64,
+            mode: 0o644,
+            ..Fields::default()
+        }));
         let padding = padding(records.len());
         bytes.extend(records);
         bytes.extend(padding);
@@ -204,7 +211,8 @@ fn header(fields: &Fields<'_>) -> [u8; BLOCK] {
     text(0, fields.name, MAX_NAME);
     text(157, fields.target, MAX_NAME);
     text(257, b"ustar\x0000", 8);
-    let octal = |value: u64, digits: usize, limit: u64| format!("{:0digits$o}", value.min(limit)).into_bytes();
+    let octal =
+        |value: u64, digits: usize, limit: u64| format!("{:0digits$o}", value.min(limit)).into_bytes();
     text(100, &octal(fields.mode.into(), 7, MAX_OCTAL_7), 7);
     text(108, &octal(fields.uid.into(), 7, MAX_OCTAL_7), 7);
     text(116, &octal(fields.gid.into(), 7, MAX_OCTAL_7), 7);

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, ftruncate,
-    linkat, lsetxattr, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
+    ftruncate, linkat, lsetxattr, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use sandkeep_vfs::{Attributes, FileHandle, FileKind, FileSystem, Inode as Node, Whence};
@@ -30,8 +30,14 @@ pub async fn extract(
     let runtime = Handle::current();
     let thread = tokio::task::spawn_blocking(move || {
         let state = Progress { total_bytes: image.manifest().content_bytes, ..Progress::default() };
-        let mut extraction =
-            Extraction { image: &image, directory, links: HashMap::new(), directories: Vec::new(), progress, state };
+        let mut extraction = Extraction {
+            image: &image,
+            directory,
+            links: HashMap::new(),
+            directories: Vec::new(),
+            progress,
+            state,
+        };
         runtime.block_on(extraction.run(&cancel))
     });
     match thread.await {
@@ -190,8 +196,14 @@ impl Extraction<'_> {
                 other => other.map_err(failed)?,
             }
         }
-        let time = |time: sandkeep_vfs::Timestamp| Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() };
-        let times = Timestamps { last_access: time(attributes.accessed), last_modification: time(attributes.modified) };
+        let time = |time: sandkeep_vfs::Timestamp| Timespec {
+            tv_sec: time.seconds,
+            tv_nsec: time.nanoseconds.into(),
+        };
+        let times = Timestamps {
+            last_access: time(attributes.accessed),
+            last_modification: time(attributes.modified),
+        };
         utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
     }
 }

@@ -54,7 +54,8 @@ impl Integrity {
         self.version == VERSION
             && self.algorithm == ALGORITHM
             && self.root == root(&self.segments)
-            && self.segments.iter().try_fold(0_u64, |sum, segment| sum.checked_add(segment.bytes)) == Some(archive_bytes)
+            && self.segments.iter().try_fold(0_u64, |sum, segment| sum.checked_add(segment.bytes))
+                == Some(archive_bytes)
     }
 }
 

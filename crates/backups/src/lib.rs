@@ -18,10 +18,12 @@ mod squashfs;
 mod walk;
 
 pub use catalogue::{
-    ImportOptions, PrunePolicy, Pruned, Summary, Verified, copy, delete, import, inspect, list, plan_prune, verify,
+    ImportOptions, PrunePolicy, Pruned, Summary, Verified, copy, delete, import, inspect, list, plan_prune,
+    verify,
 };
 pub use create::{
-    Compression, CreateOptions, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create, preview,
+    Compression, CreateOptions, Freezer, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create,
+    preview,
 };
 pub use error::{CreateError, ExtractError, InvalidBackupId, InvalidCompression, RestoreError};
 pub use export::TarStream;

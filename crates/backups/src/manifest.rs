@@ -195,7 +195,8 @@ impl Manifest {
     pub fn check_restorable(&self, now: SystemTime) -> Result<(), RestoreError> {
         let damaged =
             |what: &str| RestoreError::DamagedManifest { id: self.id.to_string(), what: what.into() };
-        let expiry = expiry_milliseconds(&self.created_at, self.ttl).ok_or_else(|| damaged("createdAt is not a date"))?;
+        let expiry = expiry_milliseconds(&self.created_at, self.ttl)
+            .ok_or_else(|| damaged("createdAt is not a date"))?;
         let now = Timestamp::try_from(now).map_err(|_| damaged("the clock is out of range"))?;
         if now.as_millisecond() as f64 + EXPIRY_MARGIN_MILLISECONDS <= expiry {
             return Ok(());

@@ -61,11 +61,13 @@ impl<'a> Walk<'a> {
             let mut names = self.names(&directory).await?;
             names.reverse();
             // The first of them is to be opened next.
-            self.open.extend(names.iter().filter(|item| item.attributes.kind == FileKind::Directory).cloned());
+            self.open
+                .extend(names.iter().filter(|item| item.attributes.kind == FileKind::Directory).cloned());
             self.ready = names;
         }
         let next = self.ready.pop();
-        if let Some(directory) = next.as_ref().filter(|next| self.is_nested && next.attributes.kind == FileKind::Directory)
+        if let Some(directory) =
+            next.as_ref().filter(|next| self.is_nested && next.attributes.kind == FileKind::Directory)
         {
             let names = self.names(directory).await?;
             self.ready.extend(names.into_iter().rev());

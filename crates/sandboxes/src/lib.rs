@@ -31,5 +31,5 @@ pub use error::Error;
 pub use exec::{Command, ExecEvent, ExecRequest, Execution, ExitStatus};
 pub use features::{Features, Finding, Need};
 pub use runtime::{Runtime, RuntimeSettings};
-pub use sandbox::{Detach, FileInfo, Holder, Placement, Sandbox};
+pub use sandbox::{Detach, FileInfo, Frozen, Holder, Placement, Sandbox};
 pub use spec::{Limits, Network, SandboxName, SandboxSpec};

@@ -9,7 +9,7 @@ mod paths;
 
 pub use backups::{
     BACKUP_FIELDS, BackupOptions, CompressionFormat, CompressionOptions, DEFAULT_TTL_SECONDS, HANDLE_FIELDS,
-    RestoreHandle,    backup_options, restore_handle,
+    RestoreHandle, backup_options, restore_handle,
 };
 pub use bridge::{BridgeExec, BridgeMount, bridge_exec, bridge_mount, bridge_unmount};
 pub use ids::{bridge_sandbox_id, sdk_sandbox_id, session_id};

@@ -9,8 +9,9 @@ use url::form_urlencoded;
 use super::connection::Call;
 use super::{Client, EventStream};
 use crate::{
-    BackupEvent, BackupInfo, BackupList, BackupMade, BackupPreview, BackupQuery, BackupRequest, BackupVerified,
-    ClientError, CopyBackupRequest, PruneRequest, PruneResult, RestoreRequest, RestoreResult, routes,
+    BackupEvent, BackupInfo, BackupList, BackupMade, BackupPreview, BackupQuery, BackupRequest,
+    BackupVerified, ClientError, CopyBackupRequest, PruneRequest, PruneResult, RestoreRequest, RestoreResult,
+    routes,
 };
 
 const EVENTS: &str = "text/event-stream";

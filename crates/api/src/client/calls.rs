@@ -6,10 +6,9 @@ use http::Method;
 use super::connection::Call;
 use super::{Client, EventStream};
 use crate::{
-    BucketInfo, BucketList, ClientError, CreateBucket,
-    DirectoryListing, Done, ExecEvent, ExecRequest, ExecResult, FileExists, FileWritten,
-    GrantInfo, GrantList, GrantRequest, MakeDirectory, MountInfo, MountList, MountRequest,
-    SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, routes,
+    BucketInfo, BucketList, ClientError, CreateBucket, DirectoryListing, Done, ExecEvent, ExecRequest,
+    ExecResult, FileExists, FileWritten, GrantInfo, GrantList, GrantRequest, MakeDirectory, MountInfo,
+    MountList, MountRequest, SandboxInfo, SandboxList, SandboxOptions, ServiceInfo, routes,
 };
 
 /// The service.

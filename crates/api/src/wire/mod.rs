@@ -11,9 +11,9 @@ mod sandboxes;
 mod service;
 
 pub use backups::{
-    BackupCompression, BackupEvent, BackupInfo, BackupList, BackupMade, BackupPreview, BackupProgress, BackupQuery,
-    BackupRequest, BackupVerified, CopyBackupRequest, DirectoryBackup, LeftOutName, LeftOutRule, PruneRequest,
-    PruneResult, PrunedBackup, RestoreRequest, RestoreResult, SkippedName,
+    BackupCompression, BackupEvent, BackupInfo, BackupList, BackupMade, BackupPreview, BackupProgress,
+    BackupQuery, BackupRequest, BackupVerified, CopyBackupRequest, DirectoryBackup, LeftOutName, LeftOutRule,
+    PruneRequest, PruneResult, PrunedBackup, RestoreRequest, RestoreResult, SkippedName,
 };
 pub use bridge::{Created, ExitEvent, Running, StreamError};
 pub use buckets::{BucketInfo, BucketList, CreateBucket};

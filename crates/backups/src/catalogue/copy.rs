@@ -33,7 +33,8 @@ pub async fn copy(
     }
     let known = manifest.integrity.as_ref();
     let cuts = known.map_or_else(|| cuts(info.size, 0), Integrity::ends);
-    let transfer = Transfer { store: &to, key: id.archive_key(to_prefix), bytes: info.size, cuts, expected: known };
+    let transfer =
+        Transfer { store: &to, key: id.archive_key(to_prefix), bytes: info.size, cuts, expected: known };
     let read = |range: Range<u64>| -> BoxFuture<'static, Result<Bytes, Error>> {
         let (from, source, etag) = (Arc::clone(&from), source.clone(), info.etag.clone());
         Box::pin(async move { fetch(from.as_ref(), &source, &etag, range).await.map(Bytes::from) })

@@ -11,7 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use sandkeep_objects::{Error, ListRequest, ObjectKey, ObjectMetadata, ObjectStore, PutRequest, WriteConditions};
+use sandkeep_objects::{
+    Error, ListRequest, ObjectKey, ObjectMetadata, ObjectStore, PutRequest, WriteConditions,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{BackupId, Manifest};
@@ -96,7 +98,18 @@ impl Summary {
         let row: Row = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(row).ok()?).ok()?;
         let (created_at, size_bytes, ttl, dir, name, entries, content_bytes, excluded, skipped_count) = row;
         let id = id.parse().ok()?;
-        Some(Self { id, dir, name, size_bytes, ttl, created_at, entries, content_bytes, excluded, skipped_count })
+        Some(Self {
+            id,
+            dir,
+            name,
+            size_bytes,
+            ttl,
+            created_at,
+            entries,
+            content_bytes,
+            excluded,
+            skipped_count,
+        })
     }
 }
 
@@ -105,7 +118,10 @@ fn prefix(key_prefix: &str) -> String {
 }
 
 /// All entries.
-pub(super) async fn all(store: &dyn ObjectStore, key_prefix: &str) -> Result<BTreeMap<BackupId, Entry>, Error> {
+pub(super) async fn all(
+    store: &dyn ObjectStore,
+    key_prefix: &str,
+) -> Result<BTreeMap<BackupId, Entry>, Error> {
     keys(store, prefix(key_prefix).into_bytes()).await.map(|keys| {
         let entry = |key: ObjectKey| {
             let summary = Summary::parse(prefix(key_prefix).as_bytes(), key.as_bytes())?;
@@ -139,7 +155,9 @@ pub(crate) async fn put_entry(store: &dyn ObjectStore, key_prefix: &str, summary
 
 /// Adds what a listing had to read.
 pub(super) async fn complete(store: &dyn ObjectStore, key_prefix: &str, read: &[Summary]) {
-    stream::iter(read).for_each_concurrent(CONCURRENT_WRITES, |summary| put_entry(store, key_prefix, summary)).await;
+    stream::iter(read)
+        .for_each_concurrent(CONCURRENT_WRITES, |summary| put_entry(store, key_prefix, summary))
+        .await;
 }
 
 /// Removes entries.

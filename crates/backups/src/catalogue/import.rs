@@ -16,7 +16,9 @@ use super::{Summary, put_entry};
 use crate::create::publish_manifest;
 use crate::manifest::{MANIFEST_VERSION, format_timestamp};
 use crate::squashfs::format::SUPERBLOCK_BYTES;
-use crate::squashfs::reader::{Archive, Content, Inode, Opening, Place, ReadError, Reader, Source, parse_superblock};
+use crate::squashfs::reader::{
+    Archive, Content, Inode, Opening, Place, ReadError, Reader, Source, parse_superblock,
+};
 use crate::{BackupId, Manifest, RestoreError};
 
 /// Unpacked metadata kept at hand while an archive is looked through.
@@ -51,13 +53,15 @@ pub async fn import(
         let (file, id) = (Arc::clone(&file), options.id.clone());
         tokio::task::spawn_blocking(move || look_through(&file, &id)).await
     };
-    let looked = looked.map_err(|_| RestoreError::Store(Error::Unsupported { what: "imports while it stops" }))??;
+    let looked =
+        looked.map_err(|_| RestoreError::Store(Error::Unsupported { what: "imports while it stops" }))??;
     let key = options.id.archive_key(&options.key_prefix);
     let cuts = cuts(looked.bytes, looked.data_end);
     let transfer = Transfer { store: &store, key: key.clone(), bytes: looked.bytes, cuts, expected: None };
     let read = |range: Range<u64>| -> BoxFuture<'static, Result<Bytes, Error>> {
         let file = Arc::clone(&file);
-        let read = tokio::task::spawn_blocking(move || read_exact(&file, &range).ok_or_else(|| unexpected(&range)));
+        let read =
+            tokio::task::spawn_blocking(move || read_exact(&file, &range).ok_or_else(|| unexpected(&range)));
         Box::pin(async { read.await.unwrap_or(Err(Error::Unsupported { what: "imports while it stops" })) })
     };
     let (etag, integrity) = transfer.send(&read).await?;
@@ -121,7 +125,8 @@ fn read_exact(file: &File, range: &Range<u64>) -> Option<Bytes> {
 }
 
 fn look_through(file: &File, id: &BackupId) -> Result<Looked, RestoreError> {
-    let damaged = |error: ReadError| RestoreError::DamagedArchive { id: id.to_string(), what: error.to_string() };
+    let damaged =
+        |error: ReadError| RestoreError::DamagedArchive { id: id.to_string(), what: error.to_string() };
     look(file).map_err(damaged)
 }
 

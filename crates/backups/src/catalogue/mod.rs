@@ -17,8 +17,8 @@ use sandkeep_objects::{Conditions, Error, GetRequest, ListRequest, ObjectKey, Ob
 use crate::{BackupId, Manifest, RestoreError};
 
 pub use copy::copy;
-pub(crate) use entries::put_entry;
 pub use entries::Summary;
+pub(crate) use entries::put_entry;
 pub use import::{ImportOptions, import};
 pub use prune::{PrunePolicy, Pruned, plan_prune};
 pub use verify::{Verified, verify};
@@ -31,7 +31,8 @@ const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// All backups with a readable manifest, newest first. Reads a manifest only if the catalogue beside the backups does not
 /// have it yet, and completes the catalogue.
 pub async fn list(store: Arc<dyn ObjectStore>, key_prefix: &str) -> Result<Vec<Summary>, RestoreError> {
-    let (there, known) = futures::try_join!(ids(store.as_ref(), key_prefix), entries::all(store.as_ref(), key_prefix))?;
+    let (there, known) =
+        futures::try_join!(ids(store.as_ref(), key_prefix), entries::all(store.as_ref(), key_prefix))?;
     let missing: Vec<BackupId> = there.iter().filter(|id| !known.contains_key(*id)).cloned().collect();
     let read: Vec<Summary> = stream::iter(missing)
         .map(|id| read_if_usable(Arc::clone(&store), key_prefix, id))

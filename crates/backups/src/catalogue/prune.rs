@@ -62,10 +62,14 @@ impl PrunePolicy {
         if self.keep_last.is_none() && self.keep_daily.is_none() && self.keep_weekly.is_none() {
             return newest_first.iter().map(|backup| &backup.id).collect();
         }
-        let last = newest_first.iter().take(self.keep_last.unwrap_or_default() as usize).map(|backup| &backup.id);
+        let last =
+            newest_first.iter().take(self.keep_last.unwrap_or_default() as usize).map(|backup| &backup.id);
         // What cannot be dated is not deleted for its date.
-        let undated = newest_first.iter().filter(|backup| backup.created().is_none()).map(|backup| &backup.id);
-        let daily = newest_of_each(newest_first, self.keep_daily, |date| (date.year(), i64::from(date.day_of_year())));
+        let undated =
+            newest_first.iter().filter(|backup| backup.created().is_none()).map(|backup| &backup.id);
+        let daily = newest_of_each(newest_first, self.keep_daily, |date| {
+            (date.year(), i64::from(date.day_of_year()))
+        });
         let weekly = newest_of_each(newest_first, self.keep_weekly, |date| {
             let week = date.iso_week_date();
             (week.year(), i64::from(week.week()))
@@ -138,8 +142,9 @@ mod tests {
             backup(4, "/a", "2024-05-11T09:00:00.000Z", year),
             backup(3, "/a", "not a date", year),
         ];
-        let now = "2024-05-21T00:00:00Z".parse::<Timestamp>().unwrap();
-        let pruned = plan_prune(&list, policy, now.into());
+        let now = "2024-05-21T00:00:00Z".parse::<Timestamp>().unwrap().as_second() as u64;
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(now);
+        let pruned = plan_prune(&list, policy, now);
         pruned.iter().map(|one| format!("{} {}", &one.id.as_str()[35..], one.reason)).collect()
     }
 
@@ -154,7 +159,8 @@ mod tests {
         assert_eq!(numbers(&daily), ["8 superseded", "5 superseded", "4 superseded"]);
         let weekly = PrunePolicy { keep_weekly: Some(3), ..nothing.clone() };
         assert_eq!(numbers(&weekly), ["8 superseded", "5 superseded"]);
-        let all = PrunePolicy { expired: true, keep_last: Some(2), keep_daily: Some(9), keep_weekly: Some(9) };
+        let all =
+            PrunePolicy { expired: true, keep_last: Some(2), keep_daily: Some(9), keep_weekly: Some(9) };
         assert_eq!(numbers(&all), ["5 expired"]);
     }
 }

@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
 use sandkeep_objects::{
-    CompletedPart, CreateUpload, ETag, Error, ObjectKey, ObjectMetadata, ObjectStore, PutRequest, Result, Upload,
-    WriteConditions,
+    CompletedPart, CreateUpload, ETag, Error, ObjectKey, ObjectMetadata, ObjectStore, PutRequest, Result,
+    Upload, WriteConditions,
 };
 
 use crate::Integrity;
@@ -43,10 +43,7 @@ pub(super) fn cuts(bytes: u64, data_end: u64) -> Vec<u64> {
 
 impl Transfer<'_> {
     /// Sends all of it in order, and answers its ETag and hashes. On an error nothing is left.
-    pub(super) async fn send(
-        &self,
-        fetch: &Fetch<'_>,
-    ) -> Result<(ETag, Integrity)> {
+    pub(super) async fn send(&self, fetch: &Fetch<'_>) -> Result<(ETag, Integrity)> {
         let metadata =
             ObjectMetadata { content_type: Some(CONTENT_TYPE.to_owned()), ..ObjectMetadata::default() };
         if self.bytes <= PART_BYTES {
@@ -70,18 +67,14 @@ impl Transfer<'_> {
     fn checked(&self, hashes: Hashes<'_>) -> Result<Integrity> {
         let integrity = hashes.segmenter.finish_as_written();
         match self.expected {
-            Some(expected) if *expected != integrity => {
-                Err(Error::Corrupt { what: "the archive does not have the hashes of its manifest".to_owned() })
-            }
+            Some(expected) if *expected != integrity => Err(Error::Corrupt {
+                what: "the archive does not have the hashes of its manifest".to_owned(),
+            }),
             _ => Ok(integrity),
         }
     }
 
-    async fn send_parts(
-        &self,
-        upload: &Upload,
-        fetch: &Fetch<'_>,
-    ) -> Result<(ETag, Integrity)> {
+    async fn send_parts(&self, upload: &Upload, fetch: &Fetch<'_>) -> Result<(ETag, Integrity)> {
         let part = self.bytes.div_ceil(PLANNED_PARTS).next_multiple_of(1 << 20).max(PART_BYTES);
         let starts = (0..self.bytes).step_by(part as usize);
         let ranges: Vec<_> = starts.map(|start| start..(start + part).min(self.bytes)).collect();

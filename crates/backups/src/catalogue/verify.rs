@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use sandkeep_objects::{Conditions, Error, ETag, ObjectKey, ObjectStore};
+use sandkeep_objects::{Conditions, ETag, Error, ObjectKey, ObjectStore};
 use serde::{Deserialize, Serialize};
 
 use super::inspect;
@@ -72,14 +72,16 @@ async fn compare_hashes(
     manifest: &Manifest,
     read: &Arc<dyn Fn(u64) + Send + Sync>,
 ) -> Result<(), RestoreError> {
-    let Some(integrity) = manifest.integrity.as_ref().filter(|found| found.is_sound(manifest.size_bytes)) else {
+    let Some(integrity) = manifest.integrity.as_ref().filter(|found| found.is_sound(manifest.size_bytes))
+    else {
         return Err(damaged(&manifest.id, "the hashes in its manifest do not fit together"));
     };
     let mut start = 0;
     let mut checks = Vec::new();
     for segment in &integrity.segments {
         let (store, read) = (Arc::clone(store), Arc::clone(read));
-        let check = Check { store, key: key.clone(), etag: etag.clone(), id: manifest.id.clone(), start, read };
+        let check =
+            Check { store, key: key.clone(), etag: etag.clone(), id: manifest.id.clone(), start, read };
         checks.push(check.run(segment.clone()).boxed());
         start += segment.bytes;
     }
@@ -110,9 +112,10 @@ impl Check {
         }
         match hasher.finalize().to_hex().as_str() == segment.hash {
             true => Ok(()),
-            false => {
-                Err(damaged(&self.id, format!("bytes {} to {end} are not those that were written", self.start)))
-            }
+            false => Err(damaged(
+                &self.id,
+                format!("bytes {} to {end} are not those that were written", self.start),
+            )),
         }
     }
 }
@@ -133,7 +136,8 @@ async fn unpack(
     let image = Image::open_even_if_expired(store, id, settings).await?;
     let (read, runtime) = (Arc::clone(read), tokio::runtime::Handle::current());
     let walked =
-        tokio::task::spawn_blocking(move || runtime.block_on(read_everything(&image, &|bytes| read(bytes)))).await;
+        tokio::task::spawn_blocking(move || runtime.block_on(read_everything(&image, &|bytes| read(bytes))))
+            .await;
     match walked {
         Ok(Ok(())) => Ok(()),
         Ok(Err(path)) => Err(damaged(id, format!("{:?} cannot be read", String::from_utf8_lossy(&path)))),

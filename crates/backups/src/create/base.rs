@@ -52,8 +52,14 @@ pub(super) struct Beginning {
 
 impl Base {
     /// Of a backup whose superblock and fragments are known; none if a new archive cannot begin with it.
-    pub(super) fn of(manifest: &Manifest, superblock: &Superblock, etag: ETag, fragments: Vec<Fragment>) -> Option<Self> {
-        let segments = &manifest.integrity.as_ref().filter(|found| found.is_sound(manifest.size_bytes))?.segments;
+    pub(super) fn of(
+        manifest: &Manifest,
+        superblock: &Superblock,
+        etag: ETag,
+        fragments: Vec<Fragment>,
+    ) -> Option<Self> {
+        let segments =
+            &manifest.integrity.as_ref().filter(|found| found.is_sound(manifest.size_bytes))?.segments;
         let data_end = superblock.inode_table;
         let mut sum = 0;
         let data = segments.iter().take_while(|segment| {
@@ -188,7 +194,10 @@ mod tests {
     #[test]
     fn copies_and_what_is_sent_again_make_up_the_beginning() {
         let short = segments(&[3 * MIB, 8 * MIB, 8 * MIB]);
-        assert_eq!(plan(19 * MIB, &short, None), Plan { head: 5 * MIB, copies: vec![5 * MIB..19 * MIB], tail: 19 * MIB });
+        assert_eq!(
+            plan(19 * MIB, &short, None),
+            Plan { head: 5 * MIB, copies: vec![5 * MIB..19 * MIB], tail: 19 * MIB }
+        );
         let long = plan(1000 * MIB + 7, &segments(&[8 * MIB]), None);
         assert_eq!((long.head, long.copies.len(), long.tail), (8 * MIB, 4, 1000 * MIB + 7));
         let ends: Vec<u64> = long.copies.iter().flat_map(|copy| [copy.start, copy.end]).collect();

@@ -10,7 +10,9 @@ use super::base::{Base, fetch};
 use super::report::Reason;
 use super::scan::Found;
 use crate::squashfs::format::{FRAGMENT_ROW_BYTES, Fragment, SUPERBLOCK_BYTES};
-use crate::squashfs::reader::{self, Archive, Inode, Name, Opening, Place, ReadError, Reader, parse_superblock};
+use crate::squashfs::reader::{
+    self, Archive, Inode, Name, Opening, Place, ReadError, Reader, parse_superblock,
+};
 use crate::squashfs::writer::{Attributes, Content, Kind};
 use crate::{BackupId, Manifest, RestoreError, catalogue};
 

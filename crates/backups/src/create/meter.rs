@@ -56,13 +56,8 @@ impl Meter {
 
     /// Begins again: what was done so far did not count.
     pub(super) fn reset(&self) {
-        let all = [
-            &self.entries,
-            &self.total_bytes,
-            &self.read_bytes,
-            &self.uploaded_bytes,
-            &self.copied_bytes,
-        ];
+        let all =
+            [&self.entries, &self.total_bytes, &self.read_bytes, &self.uploaded_bytes, &self.copied_bytes];
         for counter in all {
             counter.store(0, Ordering::Relaxed);
         }

@@ -72,7 +72,9 @@ impl Report {
         total.names += 1;
         total.files += weight.files;
         total.bytes += weight.bytes;
-        let Some(listed) = self.listed.as_mut().filter(|listed| listed.len() < MAX_LEFT_OUT_LISTED) else { return };
+        let Some(listed) = self.listed.as_mut().filter(|listed| listed.len() < MAX_LEFT_OUT_LISTED) else {
+            return;
+        };
         let mut path = String::from_utf8_lossy(path).into_owned();
         if is_directory {
             path.push('/');

@@ -9,8 +9,8 @@ use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use sandkeep_objects::{
-    Body, CompletedPart, Conditions, CopySource, CreateUpload, ETag, Error, ObjectKey, ObjectMetadata, ObjectStore,
-    PutRequest, Result, Upload, WriteConditions,
+    Body, CompletedPart, Conditions, CopySource, CreateUpload, ETag, Error, ObjectKey, ObjectMetadata,
+    ObjectStore, PutRequest, Result, Upload, WriteConditions,
 };
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
@@ -47,7 +47,9 @@ pub(super) async fn upload_parts(
         None => Ok(None),
         Some(Part::Whole(bytes)) => put_whole(target, bytes).await.map(Some),
         Some(Part::End) => Err(Error::Corrupt { what: "an archive without parts".to_owned() }),
-        Some(first @ (Part::Numbered { .. } | Part::Copied { .. })) => upload_multipart(target, first, parts).await,
+        Some(first @ (Part::Numbered { .. } | Part::Copied { .. })) => {
+            upload_multipart(target, first, parts).await
+        }
     }
 }
 

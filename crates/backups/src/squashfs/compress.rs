@@ -4,8 +4,8 @@ use std::io;
 
 use flate2::{Compress, FlushCompress, Status};
 
-use crate::{Compression, ZstdLevel};
 use crate::squashfs::format;
+use crate::{Compression, ZstdLevel};
 
 /// zlib's own default, and mksquashfs's in effect on most data.
 const GZIP_LEVEL: u32 = 6;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sandkeep_backups::{CreateOptions, RestoreError, Summary, delete, inspect, list};
 use sandkeep_objects::{ListRequest, ObjectKey, ObjectMetadata, ObjectStore, PutRequest, WriteConditions};
 
-use crate::scripted::Scripted;
 use crate::archive::{create_into, empty_bucket, id, left_in, options, source};
+use crate::scripted::Scripted;
 
 const OLDER: &str = "00000000-0000-4000-8000-000000000001";
 const NEWER: &str = "ffffffff-0000-4000-8000-000000000002";
@@ -92,7 +92,8 @@ async fn a_list_reads_manifests_only_where_the_catalogue_lacks_them() {
     }
     assert_eq!(listed, read);
     // Lost entries come back, those of backups that others deleted go.
-    let page = inner.list(ListRequest { prefix: b"catalogue/".to_vec(), ..ListRequest::default() }).await.unwrap();
+    let page =
+        inner.list(ListRequest { prefix: b"catalogue/".to_vec(), ..ListRequest::default() }).await.unwrap();
     inner.delete(&page.objects[0].key).await.unwrap();
     assert_eq!(list(store.clone(), "").await.unwrap(), read);
     assert_eq!((scripted.count("get"), entries(&inner).await), (1, 2));

@@ -89,7 +89,10 @@ async fn the_second_backup_sends_what_changed_and_copies_the_rest() {
     assert!(scripted.count("upload_part_copy") > 0);
     assert!(second.integrity.is_some() && second.size_bytes < first.size_bytes + 500_000);
     let full = series.back_up_fully(source(tree.path())).await;
-    assert_eq!((full.base.is_none(), full.entries, full.content_bytes), (true, second.entries, second.content_bytes));
+    assert_eq!(
+        (full.base.is_none(), full.entries, full.content_bytes),
+        (true, second.entries, second.content_bytes)
+    );
     series.assert_same(&second, &full).await;
     // And a third begins with the second.
     fs::remove_file(tree.path().join("new")).unwrap();
@@ -188,7 +191,8 @@ impl Layers {
             path("layer/upper"),
             path("layer/work")
         );
-        self.namespace = MountNamespace::with(&format!("mount -t overlay -o {options} overlay {}", path("merged")));
+        self.namespace =
+            MountNamespace::with(&format!("mount -t overlay -o {options} overlay {}", path("merged")));
         self
     }
 
@@ -252,7 +256,11 @@ async fn a_checkpoint_of_a_restored_directory_reads_the_upper_layer_only() {
         Edit::Attribute { path: "a/x".to_owned(), value: 7 },
     ];
     let runs = [
-        vec![rename("a", "d"), write("d/b/new", 5, 5000), Edit::Mode { path: "d/b/d".to_owned(), mode: 0o600 }],
+        vec![
+            rename("a", "d"),
+            write("d/b/new", 5, 5000),
+            Edit::Mode { path: "d/b/d".to_owned(), mode: 0o600 },
+        ],
         vec![rename("d/b", "e"), remove("b"), write("b/z", 6, 100)],
         vec![rename("e/d", "f"), Edit::MakeDirectory { path: "a".to_owned() }, write("a/b/c", 7, 10)],
         vec![Edit::Append { path: "c/x".to_owned(), seed: 8, bytes: 5 }, rename("f", "a/g")],

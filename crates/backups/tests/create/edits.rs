@@ -79,7 +79,11 @@ impl Edit {
             }
             Self::Remove { path } => {
                 let path = root.join(path);
-                if fs::symlink_metadata(&path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+                if fs::symlink_metadata(&path)?.is_dir() {
+                    fs::remove_dir_all(path)
+                } else {
+                    fs::remove_file(path)
+                }
             }
             Self::MakeDirectory { path } => fs::create_dir(within(root, path)?),
             Self::Rename { from, to } => fs::rename(root.join(from), within(root, to)?),

@@ -92,40 +92,58 @@ async fn what_git_ignores_is_left_out_and_counted_by_rule() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     git(root, &["init", "-q"]);
-    write(root, &[
-        (".gitignore", "node_modules/\n*.log\n!keep.log\n/dist\n"),
-        ("node_modules/a/index.js", "12345"),
-        ("node_modules/b.js", "1"),
-        ("src/a.log", "123"),
-        ("src/keep.log", ""),
-        ("src/.gitignore", "generated\n"),
-        ("src/generated/x", "1"),
-        ("src/dist/kept", ""),
-        ("dist/out", "12"),
-        ("tracked.log", ""),
-        (".git/info/exclude", "secret\n"),
-        ("secret", "1234"),
-    ]);
+    write(
+        root,
+        &[
+            (".gitignore", "node_modules/\n*.log\n!keep.log\n/dist\n"),
+            ("node_modules/a/index.js", "12345"),
+            ("node_modules/b.js", "1"),
+            ("src/a.log", "123"),
+            ("src/keep.log", ""),
+            ("src/.gitignore", "generated\n"),
+            ("src/generated/x", "1"),
+            ("src/dist/kept", ""),
+            ("dist/out", "12"),
+            ("tracked.log", ""),
+            (".git/info/exclude", "secret\n"),
+            ("secret", "1234"),
+        ],
+    );
     git(root, &["add", "-f", "tracked.log"]);
     let archive = archive(root, with_gitignore()).await;
     let kept: Vec<_> = archive.list().into_iter().filter(|path| !path.starts_with(".git/")).collect();
-    assert_eq!(kept, [
-        ".git", ".gitignore", "src", "src/.gitignore", "src/dist", "src/dist/kept", "src/keep.log", "tracked.log"
-    ]);
+    assert_eq!(
+        kept,
+        [
+            ".git",
+            ".gitignore",
+            "src",
+            "src/.gitignore",
+            "src/dist",
+            "src/dist/kept",
+            "src/keep.log",
+            "tracked.log"
+        ]
+    );
     let manifest = &archive.manifest;
     let mut rules: Vec<_> = manifest
         .left_out
         .iter()
-        .map(|rule| format!("{} {} {} {}", rule.source.as_deref().unwrap(), rule.pattern, rule.files, rule.bytes))
+        .map(|rule| {
+            format!("{} {} {} {}", rule.source.as_deref().unwrap(), rule.pattern, rule.files, rule.bytes)
+        })
         .collect();
     rules.sort();
-    assert_eq!(rules, [
-        ".git/info/exclude:1 secret 1 4",
-        ".gitignore:1 node_modules/ 2 6",
-        ".gitignore:2 *.log 1 3",
-        ".gitignore:4 /dist 1 2",
-        "src/.gitignore:1 generated 1 1",
-    ]);
+    assert_eq!(
+        rules,
+        [
+            ".git/info/exclude:1 secret 1 4",
+            ".gitignore:1 node_modules/ 2 6",
+            ".gitignore:2 *.log 1 3",
+            ".gitignore:4 /dist 1 2",
+            "src/.gitignore:1 generated 1 1",
+        ]
+    );
     assert_eq!(manifest.excluded, 5);
     check_in_thread(root);
 }
@@ -148,17 +166,20 @@ fn a_directory_within_a_repository_obeys_the_rules_above_it() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     git(root, &["init", "-q"]);
-    write(root, &[
-        (".gitignore", "*.o\n/a/b/c\nout/\n"),
-        ("a/.gitignore", "!x.o\n"),
-        ("a/b/x.o", ""),
-        ("a/b/y.o", ""),
-        ("a/b/c/d", ""),
-        ("a/b/e", ""),
-        ("out/f", ""),
-        ("out/tracked", ""),
-        ("out/g/h", ""),
-    ]);
+    write(
+        root,
+        &[
+            (".gitignore", "*.o\n/a/b/c\nout/\n"),
+            ("a/.gitignore", "!x.o\n"),
+            ("a/b/x.o", ""),
+            ("a/b/y.o", ""),
+            ("a/b/c/d", ""),
+            ("a/b/e", ""),
+            ("out/f", ""),
+            ("out/tracked", ""),
+            ("out/g/h", ""),
+        ],
+    );
     git(root, &["add", "-f", "out/tracked"]);
     for below in ["a/b", "a/b/c", "a", "out", "out/g"] {
         check_against_git(&root.join(below));
@@ -205,7 +226,10 @@ fn every_form_of_the_index_says_what_is_tracked() {
         let root = directory.path();
         git(root, &["init", "-q", "--object-format", format]);
         let long = format!("dir/{}.o", "x".repeat(200));
-        write(root, &[(".gitignore", "*.o\n"), ("a.o", ""), ("dir/b.o", ""), (long.as_str(), ""), ("dir/d.o", "")]);
+        write(
+            root,
+            &[(".gitignore", "*.o\n"), ("a.o", ""), ("dir/b.o", ""), (long.as_str(), ""), ("dir/d.o", "")],
+        );
         git(root, &["add", "-f", "a.o", "dir/b.o", &long]);
         git(root, &setup);
         write(root, &[("later.o", ""), ("untracked.o", "")]);
@@ -254,7 +278,16 @@ fn case_is_ignored_where_the_repository_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     git(root, &["init", "-q"]);
-    write(root, &[(".gitignore", "*.LOG\nBuild/\n[a-c]X\n"), ("a.log", ""), ("build/x", ""), ("Bx", ""), ("t.log", "")]);
+    write(
+        root,
+        &[
+            (".gitignore", "*.LOG\nBuild/\n[a-c]X\n"),
+            ("a.log", ""),
+            ("build/x", ""),
+            ("Bx", ""),
+            ("t.log", ""),
+        ],
+    );
     git(root, &["add", "-f", "t.log"]);
     check_against_git(root);
     git(root, &["config", "core.ignoreCase", "true"]);
@@ -272,8 +305,26 @@ fn path() -> impl Strategy<Value = String> {
 
 fn pattern() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "a", "b", "*", "**", "?", "/", "[ab]", "[!a]", ".", "\\", " ", "!", "#", "[a-", "\\*", "[[:alpha:]]", "**/", "/**",
-        "a*", "*b",
+        "a",
+        "b",
+        "*",
+        "**",
+        "?",
+        "/",
+        "[ab]",
+        "[!a]",
+        ".",
+        "\\",
+        " ",
+        "!",
+        "#",
+        "[a-",
+        "\\*",
+        "[[:alpha:]]",
+        "**/",
+        "/**",
+        "a*",
+        "*b",
     ]);
     let free = prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat());
     prop_oneof![

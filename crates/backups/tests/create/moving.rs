@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sandkeep_backups::{
-    BackupId, Image, ImageSettings, ImportOptions, Manifest, RestoreError, copy, extract, import, inspect, verify,
+    BackupId, Image, ImageSettings, ImportOptions, Manifest, RestoreError, copy, extract, import, inspect,
+    verify,
 };
 use sandkeep_objects::{ObjectStore, PutRequest, WriteConditions};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,10 @@ fn tree() -> tempfile::TempDir {
     run(Command::new("chmod").args(["6751"]).arg(root.join("a/large")));
     run(Command::new("setfattr").args(["-n", "trusted.b", "-v", "0x00ff0a"]).arg(root.join("a/large")));
     run(Command::new("setcap").args(["cap_net_raw=ep"]).arg(root.join("link")));
-    run(Command::new("touch").args(["-h", "-d", "@1000000000"]).arg(root.join("symlink")).arg(root.join("a")));
+    run(Command::new("touch")
+        .args(["-h", "-d", "@1000000000"])
+        .arg(root.join("symlink"))
+        .arg(root.join("a")));
     tree
 }
 
@@ -108,7 +112,9 @@ async fn a_copy_is_the_same_backup_elsewhere_or_nothing() {
     let other = empty_bucket().await;
     let copied = copy(Arc::clone(&store), "", &manifest.id, Arc::clone(&other), "p/").await.unwrap();
     assert_eq!(copied, inspect(Arc::clone(&other), "p/", &manifest.id).await.unwrap());
-    assert!(read(&store, manifest.id.archive_key("")).await == read(&other, manifest.id.archive_key("p/")).await);
+    assert!(
+        read(&store, manifest.id.archive_key("")).await == read(&other, manifest.id.archive_key("p/")).await
+    );
     assert_eq!(copied.integrity, manifest.integrity);
     assert!(verify(Arc::clone(&other), "p/", &manifest.id, Arc::new(|_| ())).await.unwrap().by_hashes);
     damage(&store, &manifest, 10 << 20).await;
@@ -132,7 +138,11 @@ async fn an_exported_tar_is_what_tar_would_have_made() {
     fs::write(&file, bytes).unwrap();
     let out = target.path().join("out");
     fs::create_dir(&out).unwrap();
-    run(Command::new("tar").args(["--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf"]).arg(&file).arg("-C").arg(&out));
+    run(Command::new("tar")
+        .args(["--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf"])
+        .arg(&file)
+        .arg("-C")
+        .arg(&out));
     assert_same(&describe(tree.path()), &describe(&out));
 }
 
@@ -160,12 +170,22 @@ async fn an_extracted_directory_is_the_one_that_was_backed_up() {
 async fn an_archive_of_mksquashfs_becomes_a_backup() {
     let tree = tree();
     let scratch = fast_directory();
-    for (number, arguments) in [&["-comp", "gzip"][..], &["-comp", "zstd", "-b", "1M"], &["-comp", "lz4", "-no-exports"]].into_iter().enumerate() {
+    for (number, arguments) in
+        [&["-comp", "gzip"][..], &["-comp", "zstd", "-b", "1M"], &["-comp", "lz4", "-no-exports"]]
+            .into_iter()
+            .enumerate()
+    {
         let file = scratch.path().join(format!("{number}.sqsh"));
-        let status = Command::new("mksquashfs").arg(tree.path()).arg(&file).args(["-quiet", "-no-progress"]).args(arguments).status();
+        let status = Command::new("mksquashfs")
+            .arg(tree.path())
+            .arg(&file)
+            .args(["-quiet", "-no-progress"])
+            .args(arguments)
+            .status();
         assert!(status.unwrap().success());
         let store = empty_bucket().await;
-        let manifest = import(Arc::clone(&store), File::open(&file).unwrap(), import_options()).await.unwrap();
+        let manifest =
+            import(Arc::clone(&store), File::open(&file).unwrap(), import_options()).await.unwrap();
         assert!(verified(&store, &manifest.id).await.unwrap());
         assert_eq!(manifest.entries as usize, describe(tree.path()).len() - 1);
         let place = scratch.path().join(number.to_string());
@@ -208,7 +228,11 @@ async fn a_checkpoint_can_begin_with_an_imported_archive_of_the_same_form() {
     let tree = tree();
     let scratch = fast_directory();
     let file = scratch.path().join("archive");
-    let status = Command::new("mksquashfs").arg(tree.path()).arg(&file).args(["-quiet", "-no-progress", "-comp", "lz4"]).status();
+    let status = Command::new("mksquashfs")
+        .arg(tree.path())
+        .arg(&file)
+        .args(["-quiet", "-no-progress", "-comp", "lz4"])
+        .status();
     assert!(status.unwrap().success());
     let store = empty_bucket().await;
     let base = import(Arc::clone(&store), File::open(&file).unwrap(), import_options()).await.unwrap();

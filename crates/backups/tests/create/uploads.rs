@@ -113,8 +113,13 @@ async fn progress_ends_with_all_of_it() {
             .await
             .unwrap();
     let total = 20 * MIB as u64;
-    let expected =
-        Progress { entries: 5, total_bytes: total, read_bytes: total, uploaded_bytes: manifest.size_bytes, copied_bytes: 0 };
+    let expected = Progress {
+        entries: 5,
+        total_bytes: total,
+        read_bytes: total,
+        uploaded_bytes: manifest.size_bytes,
+        copied_bytes: 0,
+    };
     assert_eq!(reports.0.lock().unwrap().last(), Some(&expected));
 }
 

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::grants::GrantsById;
 use crate::volumes::{
-    BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus, Volumes,
+    BackupJob, BackupVolume, BucketVolume, FreezeSandbox, VolumeError, VolumeId, VolumeMount, VolumeStatus,
+    Volumes,
 };
 
 /// Starts sandboxes: [`Runtime`].
@@ -78,6 +79,7 @@ pub(crate) trait ServeVolumes: Debug + Send + Sync + 'static {
         job: BackupJob,
         directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
+        freezer: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError>;
 
     /// [`Volumes::preview_backup`].
@@ -122,8 +124,9 @@ impl ServeVolumes for Volumes {
         job: BackupJob,
         directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
+        freezer: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError> {
-        Self::create_backup(self, job, directories, progress).await
+        Self::create_backup(self, job, directories, progress, freezer).await
     }
 
     async fn preview_backup(&self, job: BackupJob, directory: OwnedFd) -> Result<Preview, VolumeError> {

@@ -63,6 +63,7 @@ struct BackupsTable {
     region: Option<String>,
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
+    prune_expired: bool,
 }
 
 impl SettingsFile {
@@ -94,6 +95,11 @@ impl SettingsFile {
 
     pub(super) fn bindings(&self) -> Result<BTreeMap<String, Binding>, SettingsError> {
         self.bindings.iter().map(|(name, table)| Ok((name.clone(), binding(name, table)?))).collect()
+    }
+
+    /// Whether backups that have expired are to be deleted.
+    pub(super) fn prunes_expired(&self) -> bool {
+        self.backups.prune_expired
     }
 
     /// `[backups]`, with the store that a stronger source named.

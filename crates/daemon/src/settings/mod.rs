@@ -52,6 +52,8 @@ pub struct Settings {
     pub buckets: Vec<BucketName>,
     /// Where backups go, if it is set.
     pub backups: Option<BackupLocation>,
+    /// Delete backups that have expired, every hour.
+    pub prune_expired: bool,
     /// Credentials and account ids found in the environment and in wrangler's files.
     pub variables: Variables,
     /// Host paths shown in sandboxes, read-only.
@@ -111,6 +113,7 @@ impl Settings {
             bindings: wrangler.bindings(&variables)?.into_iter().chain(file.bindings()?).collect(),
             buckets: file.buckets(),
             backups: file.backups(given.backups_store.as_deref())?,
+            prune_expired: file.prunes_expired(),
             variables,
             expose: given.expose,
         };

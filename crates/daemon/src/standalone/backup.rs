@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sandkeep_backups::{
-    self as backups, BackupId, CreateOptions, ExtractError, Image, ImageSettings, ImportOptions, Manifest, Preview,
-    ProgressSink, Source, Summary, TarStream, Verified,
+    self as backups, BackupId, CreateOptions, ExtractError, Image, ImageSettings, ImportOptions, Manifest,
+    Preview, ProgressSink, Source, Summary, TarStream, Verified,
 };
 use sandkeep_objects::ObjectStore;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub struct BackupRequest {
 impl BackupRequest {
     fn open(self) -> Result<(Arc<dyn ObjectStore>, Source, CreateOptions), VolumeError> {
         let directory = open_directory(&self.directory)?;
-        let source = Source { directory: directory.into(), id_base: 0, overlay: None };
+        let source = Source { directory: directory.into(), id_base: 0, overlay: None, freezer: None };
         Ok((worker::connect(self.store)?, source, self.options))
     }
 }
@@ -92,7 +92,11 @@ pub async fn copy_backup(from: Location, id: &BackupId, to: Location) -> Result<
 }
 
 /// Makes a backup of an archive that another program made.
-pub async fn import_backup(place: Location, file: File, options: ImportOptions) -> Result<Manifest, VolumeError> {
+pub async fn import_backup(
+    place: Location,
+    file: File,
+    options: ImportOptions,
+) -> Result<Manifest, VolumeError> {
     let options = ImportOptions { key_prefix: place.prefix, ..options };
     Ok(backups::import(worker::connect(place.store)?, file, options).await?)
 }
@@ -116,15 +120,18 @@ pub async fn restore_backup(
     progress: Arc<dyn ProgressSink>,
     cancel: CancellationToken,
 ) -> Result<(), VolumeError> {
-    let image = Image::open(worker::connect(place.store)?, id, settings(place.prefix), SystemTime::now()).await?;
-    let failed = |error: std::io::Error| VolumeError::failed(&format!("cannot write {}", target.display()), &error);
+    let image =
+        Image::open(worker::connect(place.store)?, id, settings(place.prefix), SystemTime::now()).await?;
+    let failed =
+        |error: std::io::Error| VolumeError::failed(&format!("cannot write {}", target.display()), &error);
     let target = std::path::absolute(target).map_err(failed)?;
     let (Some(parent), Some(_)) = (target.parent(), target.file_name()) else {
         return Err(VolumeError::plain(format!("{} cannot be replaced", target.display())));
     };
     std::fs::create_dir_all(parent).map_err(failed)?;
     let fresh = tempfile::Builder::new().prefix(".sandkeep-restore-").tempdir_in(parent).map_err(failed)?;
-    let extracted = backups::extract(Arc::new(image), open_directory(fresh.path())?.into(), progress, cancel).await;
+    let extracted =
+        backups::extract(Arc::new(image), open_directory(fresh.path())?.into(), progress, cancel).await;
     extracted.map_err(|error: ExtractError| VolumeError::from(error))?;
     exchange(fresh, &target).map_err(failed)
 }

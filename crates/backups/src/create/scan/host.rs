@@ -86,13 +86,7 @@ impl<'a> HostWalk<'a> {
     }
 
     /// A file that is a mount point becomes an empty file, so that it can be mounted on again.
-    fn kind(
-        &self,
-        directory: &OwnedFd,
-        name: &[u8],
-        path: &[u8],
-        stat: &Statx,
-    ) -> rustix::io::Result<Kind> {
+    fn kind(&self, directory: &OwnedFd, name: &[u8], path: &[u8], stat: &Statx) -> rustix::io::Result<Kind> {
         match file_type(stat) {
             FileType::RegularFile if self.is_mount(stat) => Ok(Kind::File(Content::unwritten(0))),
             FileType::RegularFile => {

@@ -56,9 +56,15 @@ pub(super) trait Walk {
     /// Its names, sorted by bytes as squashfs wants them.
     fn names(&mut self, directory: &Self::Directory) -> rustix::io::Result<Vec<Box<[u8]>>>;
     /// Kind and size of a name, and how to open it if it is a directory that is to be entered.
-    fn glance(&mut self, directory: &Self::Directory, name: &[u8]) -> rustix::io::Result<Glance<Self::Place>>;
+    fn glance(&mut self, directory: &Self::Directory, name: &[u8])
+    -> rustix::io::Result<Glance<Self::Place>>;
     /// All that there is to know of a name but its content.
-    fn look(&mut self, directory: &Self::Directory, name: &[u8], path: &[u8]) -> rustix::io::Result<Found<Self::Place>>;
+    fn look(
+        &mut self,
+        directory: &Self::Directory,
+        name: &[u8],
+        path: &[u8],
+    ) -> rustix::io::Result<Found<Self::Place>>;
 }
 
 /// What can be told of a name at once.

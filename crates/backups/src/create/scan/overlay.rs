@@ -12,11 +12,11 @@ use rustix::io::{Errno, Result};
 
 use super::host::{HostWalk, names};
 use super::{Found, Glance, Walk};
+use crate::create::Overlay;
 use crate::create::attributes::file_type;
 use crate::create::directory::{SourceDirectory, stat_at};
 use crate::create::ignored::NameKind;
 use crate::create::lower::Lower;
-use crate::create::Overlay;
 use crate::squashfs::reader::{Content, Inode, ReadError};
 use crate::squashfs::writer::Kind;
 
@@ -220,7 +220,11 @@ impl Walk for OverlayWalk<'_> {
             None => None,
         };
         let found = Found { attributes, kind, xattrs, losses, link, signature, place };
-        if directory.names.get(name) == Some(&Origin::Upper) { self.with_kept_content(directory, name, found) } else { Ok(found) }
+        if directory.names.get(name) == Some(&Origin::Upper) {
+            self.with_kept_content(directory, name, found)
+        } else {
+            Ok(found)
+        }
     }
 }
 

@@ -57,7 +57,10 @@ impl Config {
 fn is_true(value: &[u8]) -> bool {
     let value = value.to_ascii_lowercase();
     matches!(value.as_slice(), b"true" | b"yes" | b"on")
-        || std::str::from_utf8(&value).ok().and_then(|value| value.parse::<i64>().ok()).is_some_and(|value| value != 0)
+        || std::str::from_utf8(&value)
+            .ok()
+            .and_then(|value| value.parse::<i64>().ok())
+            .is_some_and(|value| value != 0)
 }
 
 /// Lines, joined where one ends with a backslash.

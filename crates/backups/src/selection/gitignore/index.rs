@@ -125,7 +125,8 @@ impl Entries<'_> {
     /// Version 4: so many bytes of the path before are dropped, these are added.
     fn shortened(&mut self) -> Result<Vec<u8>> {
         let dropped = self.variable()?;
-        let kept = self.previous.len().checked_sub(dropped).ok_or(DamagedIndex("a path has a wrong length"))?;
+        let kept =
+            self.previous.len().checked_sub(dropped).ok_or(DamagedIndex("a path has a wrong length"))?;
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let end = rest.iter().position(|byte| *byte == 0).ok_or(DamagedIndex("a path does not end"))?;
         self.at += end + 1;
@@ -137,7 +138,8 @@ impl Entries<'_> {
         loop {
             let byte = *self.bytes.get(self.at).ok_or(DamagedIndex("it ends too early"))?;
             self.at += 1;
-            value = value.checked_mul(128).ok_or(DamagedIndex("a number is too large"))? + usize::from(byte & 127);
+            value = value.checked_mul(128).ok_or(DamagedIndex("a number is too large"))?
+                + usize::from(byte & 127);
             if byte & 128 == 0 {
                 return Ok(value);
             }
@@ -176,7 +178,9 @@ impl Parsed {
         let is_deleted = |at: usize| self.deleted.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
         let mut all: Vec<(Vec<u8>, Kind)> = Vec::new();
         if let Some(shared) = shared {
-            all.extend(shared.own.into_iter().enumerate().filter(|(at, _)| !is_deleted(*at)).map(|(_, entry)| entry));
+            all.extend(
+                shared.own.into_iter().enumerate().filter(|(at, _)| !is_deleted(*at)).map(|(_, entry)| entry),
+            );
         }
         // Entries that replace shared ones have no name: the shared one has it.
         all.extend(self.own.into_iter().filter(|(path, _)| !path.is_empty()));

@@ -91,7 +91,11 @@ impl Pattern {
     }
 
     fn matches(&self, path: &[u8], name: &[u8], ignores_case: bool) -> bool {
-        if self.has_slash { self.matches_path(path, ignores_case) } else { self.matches_name(name, ignores_case) }
+        if self.has_slash {
+            self.matches_path(path, ignores_case)
+        } else {
+            self.matches_name(name, ignores_case)
+        }
     }
 
     fn matches_name(&self, name: &[u8], ignores_case: bool) -> bool {
@@ -120,7 +124,8 @@ impl Pattern {
     }
 
     fn text(&self) -> String {
-        let (before, after) = (if self.is_negated { "!" } else { "" }, if self.wants_directory { "/" } else { "" });
+        let (before, after) =
+            (if self.is_negated { "!" } else { "" }, if self.wants_directory { "/" } else { "" });
         format!("{before}{}{after}", String::from_utf8_lossy(&self.glob))
     }
 }
@@ -160,7 +165,8 @@ mod tests {
 
     fn ignored(text: &str, path: &str) -> Option<bool> {
         let (path, is_directory) = path.strip_suffix('/').map_or((path, false), |path| (path, true));
-        let found = Patterns::parse(String::new(), text.as_bytes()).last_match(path.as_bytes(), is_directory, false);
+        let found =
+            Patterns::parse(String::new(), text.as_bytes()).last_match(path.as_bytes(), is_directory, false);
         found.map(|found| found.is_ignored)
     }
 

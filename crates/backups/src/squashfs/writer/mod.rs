@@ -14,10 +14,10 @@ mod xattrs;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::integrity::Integrity;
 use crate::squashfs::format::{
     BLOCK_BYTES, Codec, Fragment, METADATA_UNCOMPRESSED, SUPERBLOCK_BYTES, Superblock, flags,
 };
-use crate::integrity::Integrity;
 use crate::{Compression, CreateError};
 
 pub(crate) use ids::check_ids;

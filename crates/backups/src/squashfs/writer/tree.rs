@@ -78,7 +78,15 @@ pub(crate) struct Content {
 impl Content {
     /// A file of that size whose bytes are nowhere yet.
     pub(crate) fn unwritten(size: u64) -> Self {
-        Self { size, start: 0, sparse: 0, fragment: NO_FRAGMENT, fragment_offset: 0, blocks: None, kept: false }
+        Self {
+            size,
+            start: 0,
+            sparse: 0,
+            fragment: NO_FRAGMENT,
+            fragment_offset: 0,
+            blocks: None,
+            kept: false,
+        }
     }
 }
 

@@ -89,7 +89,11 @@ pub(super) async fn verify(arguments: BackupArguments, output: Output) -> Result
         }
     };
     output.result(&json!({ "id": id, "bytes": bytes, "byHashes": by_hashes }), || {
-        let how = if by_hashes { "have the hashes that were taken" } else { "can all be unpacked; there are no hashes" };
+        let how = if by_hashes {
+            "have the hashes that were taken"
+        } else {
+            "can all be unpacked; there are no hashes"
+        };
         format!("{id} is intact: its {bytes} bytes {how}")
     });
     Ok(())

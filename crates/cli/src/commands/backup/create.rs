@@ -121,7 +121,8 @@ fn options(
         return Err(Error::new("--ttl must be a positive number of seconds"));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.map_or(processors, |threads| usize::try_from(threads).unwrap_or(usize::MAX));
+    let threads =
+        arguments.threads.map_or(processors, |threads| usize::try_from(threads).unwrap_or(usize::MAX));
     if threads == 0 {
         return Err(Error::new("--threads must be at least 1"));
     }

@@ -16,7 +16,8 @@ use crate::output::Output;
 
 pub(super) async fn export(arguments: BackupExportArguments, output: Output) -> Result<()> {
     let BackupExportArguments { id, file, format, service: from } = arguments;
-    let by_name = if file.extension().is_some_and(|end| end == "tar") { ExportFormat::Tar } else { ExportFormat::Sqsh };
+    let by_name =
+        if file.extension().is_some_and(|end| end == "tar") { ExportFormat::Tar } else { ExportFormat::Sqsh };
     let format = match format.unwrap_or(by_name) {
         ExportFormat::Sqsh => "sqsh",
         ExportFormat::Tar => "tar",

@@ -83,10 +83,15 @@ impl Shown {
             return;
         }
         if self.skipped_count > 0 {
-            output.note(&format!("{} names are not as they were: `sandkeep backup show` says which", self.skipped_count));
+            output.note(&format!(
+                "{} names are not as they were: `sandkeep backup show` says which",
+                self.skipped_count
+            ));
         }
         if self.is_fuzzy {
-            output.note("processes ran while the files were taken: what they wrote meanwhile may be half there");
+            output.note(
+                "processes ran while the files were taken: what they wrote meanwhile may be half there",
+            );
         }
     }
 }
@@ -117,7 +122,8 @@ fn rules(rules: &[LeftOutRule]) -> String {
 
 /// What this process itself found, in the service's words.
 pub(super) fn preview_of_host(preview: Preview) -> BackupPreview {
-    let name = |one: LeftOutPath| LeftOutName { path: one.path, rule: one.rule, files: one.files, bytes: one.bytes };
+    let name =
+        |one: LeftOutPath| LeftOutName { path: one.path, rule: one.rule, files: one.files, bytes: one.bytes };
     BackupPreview {
         entries: preview.entries,
         content_bytes: preview.content_bytes,

@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 use sandkeep_api::checks::BackupOptions;
 use sandkeep_api::{
-    BackupEvent, BackupInfo, BackupList, BackupMade, BackupProgress, BackupQuery, BackupVerified, CopyBackupRequest,
-    ErrorCode, InvalidInput, PruneRequest, PruneResult, RestoreResult, SandboxId, checks,
+    BackupEvent, BackupInfo, BackupList, BackupMade, BackupProgress, BackupQuery, BackupVerified,
+    CopyBackupRequest, ErrorCode, InvalidInput, PruneRequest, PruneResult, RestoreResult, SandboxId, checks,
 };
 use sandkeep_backups::Progress;
 use serde::de::DeserializeOwned;
@@ -187,8 +187,9 @@ pub(super) async fn import(State(services): App, request: Request) -> Result<(St
 }
 
 async fn receive(mut body: Body, file: std::fs::File) -> Result<std::fs::File> {
-    let failed =
-        |error: std::io::Error| ServiceError::BackupCreate { reason: format!("cannot write a temporary file: {error}") };
+    let failed = |error: std::io::Error| ServiceError::BackupCreate {
+        reason: format!("cannot write a temporary file: {error}"),
+    };
     let mut file = tokio::fs::File::from_std(file);
     let mut taken = 0;
     while let Some(frame) = body.frame().await {

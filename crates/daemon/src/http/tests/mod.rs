@@ -31,7 +31,7 @@ use crate::services::{EmbeddedStore, Parts, ServeGrants, ServeVolumes, Services,
 use crate::settings::{PartialSettings, Settings, Surroundings};
 use crate::state::State;
 use crate::volumes::{
-    BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus,
+    BackupJob, BackupVolume, BucketVolume, FreezeSandbox, VolumeError, VolumeId, VolumeMount, VolumeStatus,
 };
 
 /// A bridge id.
@@ -83,6 +83,7 @@ impl ServeVolumes for NoVolumes {
         _: BackupJob,
         _: Vec<OwnedFd>,
         _: mpsc::Sender<Progress>,
+        _: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError> {
         Err(VolumeError::plain("this is a test"))
     }

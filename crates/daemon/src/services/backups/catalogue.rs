@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sandkeep_api::{
-    BackupInfo, BackupList, BackupQuery, BackupVerified, CopyBackupRequest, ErrorCode, InvalidInput, LeftOutRule,
-    PruneRequest, PruneResult, PrunedBackup, SkippedName,
+    BackupInfo, BackupList, BackupQuery, BackupVerified, CopyBackupRequest, ErrorCode, InvalidInput,
+    LeftOutRule, PruneRequest, PruneResult, PrunedBackup, SkippedName,
 };
 use sandkeep_backups::{self as backups, BackupId, LeftOut, Manifest, PrunePolicy, RestoreError, Summary};
 use sandkeep_objects::{Error as StoreError, ObjectStore};
@@ -93,7 +93,8 @@ impl Services {
             Some(binding) => binding.clone(),
             None => {
                 let bucket = request.bucket.parse();
-                let bucket = bucket.map_err(|_| invalid("bucket is neither a binding nor a bucket's name"))?;
+                let bucket =
+                    bucket.map_err(|_| invalid("bucket is neither a binding nor a bucket's name"))?;
                 Binding { bucket, remote: None }
             }
         };
@@ -134,7 +135,8 @@ impl Services {
 }
 
 fn is_wanted(backup: &Summary, query: &BackupQuery, now: Timestamp) -> bool {
-    let age = backup.created_at.parse::<Timestamp>().ok().map(|created| now.as_second() - created.as_second());
+    let age =
+        backup.created_at.parse::<Timestamp>().ok().map(|created| now.as_second() - created.as_second());
     let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
     let bound = |limit: Option<u64>| limit.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
     is(&query.name, backup.name.as_deref())

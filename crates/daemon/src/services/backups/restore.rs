@@ -83,7 +83,8 @@ impl Services {
         let embedded = place.embedded;
         let volume = self.volume(live, place, handle)?;
         let written = async {
-            let directory = live.sandbox.make_tree(&record.overlay).await.map_err(|error| agent(&error, record))?;
+            let directory =
+                live.sandbox.make_tree(&record.overlay).await.map_err(|error| agent(&error, record))?;
             let extracted = self.volumes.extract_backup(volume, directory).await;
             extracted.map_err(|error| refused(error, &handle.id, embedded))?;
             live.sandbox.show_tree(&record.overlay).await.map_err(|error| agent(&error, record))
@@ -104,7 +105,12 @@ impl Services {
         live.during(overlay).await
     }
 
-    fn volume(&self, live: &Live, place: Place, handle: &RestoreHandle) -> Result<BackupVolume, ServiceError> {
+    fn volume(
+        &self,
+        live: &Live,
+        place: Place,
+        handle: &RestoreHandle,
+    ) -> Result<BackupVolume, ServiceError> {
         let id: BackupId =
             handle.id.parse().map_err(|_| ServiceError::BackupNotFound { id: handle.id.clone() })?;
         let settings = ImageSettings {
@@ -140,12 +146,7 @@ impl Services {
     }
 
     /// Puts what was made in its place, and ends what was there.
-    async fn show(
-        &self,
-        live: &Live,
-        mount: OwnedFd,
-        record: &RestoreRecord,
-    ) -> Result<(), ServiceError> {
+    async fn show(&self, live: &Live, mount: OwnedFd, record: &RestoreRecord) -> Result<(), ServiceError> {
         let _turn = live.during(async { Ok(live.mounting.turn().await) }).await?;
         check_mounts(live, &record.dir)?;
         let old = shown_below(live, &record.dir);

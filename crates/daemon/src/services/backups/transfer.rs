@@ -35,7 +35,8 @@ impl Services {
             };
             let image = Image::open_even_if_expired(store, &backup, settings).await;
             let tar = image.map_err(|error| failed(error, id))?.into_tar();
-            let pieces = stream::unfold(tar, |mut tar| async move { tar.recv().await.map(|piece| (piece, tar)) });
+            let pieces =
+                stream::unfold(tar, |mut tar| async move { tar.recv().await.map(|piece| (piece, tar)) });
             return Ok(pieces.map_err(|error| std::io::Error::other(chain(&error))).boxed());
         }
         backups::inspect(std::sync::Arc::clone(&store), &place.prefix, &backup)
