@@ -22,7 +22,8 @@ pub use catalogue::{
     verify,
 };
 pub use create::{
-    Compression, CreateOptions, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create, preview,
+    Compression, CreateOptions, Freezer, Overlay, Preview, Progress, ProgressSink, Source, ZstdLevel, create,
+    preview,
 };
 pub use error::{CreateError, ExtractError, InvalidBackupId, InvalidCompression, RestoreError};
 pub use export::TarStream;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
+use sandkeep_api::PruneRequest;
 use sandkeep_gateway::KeyRing;
 use sandkeep_objects::Credentials;
 use sandkeep_sandboxes::{Runtime, RuntimeSettings};
@@ -103,6 +104,9 @@ impl Daemon {
             }
         };
         tokio::spawn(publish_again(Arc::clone(&services), gateway.restarts()));
+        if services.settings.prune_expired {
+            tokio::spawn(prune_expired(Arc::clone(&services)));
+        }
         info!(api = %started.address, s3 = %started.s3_address, "ready");
         Ok(Self { started, services, volumes, gateway, listener, _locks: locks })
     }
@@ -250,5 +254,20 @@ fn volumes_settings(settings: &Settings) -> VolumesSettings {
         run: settings.run.clone(),
         program: settings.program.clone(),
         cache: settings.data.join("cache"),
+    }
+}
+
+/// Deletes backups that have expired, now and every hour.
+async fn prune_expired(services: Arc<Services>) {
+    const INTERVAL: Duration = Duration::from_secs(3600);
+    let request = PruneRequest { expired: true, ..PruneRequest::default() };
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        ticks.tick().await;
+        match services.prune_backups(&request).await {
+            Ok(result) if result.pruned.is_empty() => {}
+            Ok(result) => info!(count = result.pruned.len(), "expired backups are deleted"),
+            Err(error) => warn!(%error, "expired backups are not deleted"),
+        }
     }
 }

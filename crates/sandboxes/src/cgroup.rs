@@ -27,6 +27,8 @@ const REMOVAL_ATTEMPTS: u32 = 2_000;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(1);
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+/// Stops processes where there is no unified tree. Limits nothing.
+const FREEZER: &str = "freezer";
 
 /// Where a controller is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +71,19 @@ impl Cgroups {
                 _ => {}
             }
         }
+        if found.parents.unified.is_none() {
+            found.add_freezer(&mounts, &membership);
+        }
         found
+    }
+
+    fn add_freezer(&mut self, mounts: &[mountinfo::Mount], membership: &str) {
+        let has_it = |mount: &&mountinfo::Mount| mount.options.split(',').any(|option| option == FREEZER);
+        let mount = mounts.iter().filter(|mount| mount.kind == "cgroup").find(has_it);
+        let directory = mount.and_then(|mount| own_directory(mount, membership, FREEZER));
+        if let Some(directory) = directory.filter(|place| place.is_dir()) {
+            self.parents.separate.insert(FREEZER.to_owned(), directory);
+        }
     }
 
     fn add_unified(&mut self, mount: &mountinfo::Mount, membership: &str) {
@@ -157,6 +171,9 @@ pub(crate) struct Group {
     separate: BTreeMap<String, PathBuf>,
 }
 
+/// Pause between two looks at whether all processes have stopped.
+const FREEZING_PAUSE: Duration = Duration::from_millis(1);
+
 impl Group {
     fn directories(&self) -> impl Iterator<Item = &PathBuf> {
         let mut all: Vec<&PathBuf> = self.unified.iter().chain(self.separate.values()).collect();
@@ -201,13 +218,56 @@ impl Group {
         }
     }
 
+    /// Stops all that is in; false if something does not stop in time, and then all goes on.
+    pub(crate) fn freeze(&self, patience: Duration) -> io::Result<bool> {
+        let Some(freezer) = self.freezer() else { return Ok(false) };
+        std::fs::write(&freezer.control, freezer.freeze)?;
+        let start = std::time::Instant::now();
+        loop {
+            match std::fs::read_to_string(&freezer.state) {
+                Ok(state) if freezer.is_frozen(&state) => return Ok(true),
+                Ok(_) if start.elapsed() < patience => std::thread::sleep(FREEZING_PAUSE),
+                other => {
+                    self.thaw()?;
+                    return other.map(|_| false);
+                }
+            }
+        }
+    }
+
+    /// Lets all that is in go on.
+    pub(crate) fn thaw(&self) -> io::Result<()> {
+        self.freezer().map_or(Ok(()), |freezer| std::fs::write(&freezer.control, freezer.thaw))
+    }
+
+    /// The unified tree's own, else the controller of version 1.
+    fn freezer(&self) -> Option<Freezer> {
+        let unified = self.unified.as_ref().map(|group| Freezer {
+            control: group.join("cgroup.freeze"),
+            state: group.join("cgroup.events"),
+            freeze: "1",
+            thaw: "0",
+            frozen: "frozen 1",
+        });
+        let separate = || {
+            let control = self.separate.get(FREEZER)?.join("freezer.state");
+            let state = control.clone();
+            Some(Freezer { control, state, freeze: "FROZEN", thaw: "THAWED", frozen: "FROZEN" })
+        };
+        unified.filter(|freezer| freezer.control.exists()).or_else(separate)
+    }
+
     /// Puts a process and its future children in.
     pub(crate) fn join(&self, pid: i32) -> io::Result<()> {
         self.directories().try_for_each(|d| std::fs::write(d.join("cgroup.procs"), pid.to_string()))
     }
 
-    /// Kills all that is in.
+    /// Kills all that is in, frozen or not.
     pub(crate) fn kill(&self) {
+        // Frozen by version 1, a process dies only when it goes on.
+        if let Err(error) = self.thaw() {
+            tracing::debug!(%error, "a control group cannot be thawed");
+        }
         let at_once = self.unified.as_ref().map(|group| std::fs::write(group.join("cgroup.kill"), "1"));
         if !matches!(at_once, Some(Ok(()))) {
             for pid in self.processes() {
@@ -243,6 +303,21 @@ fn remove_group(directory: &Path) -> io::Result<()> {
         }
     }
     std::fs::remove_dir(directory)
+}
+
+/// How a group is stopped.
+struct Freezer {
+    control: PathBuf,
+    state: PathBuf,
+    freeze: &'static str,
+    thaw: &'static str,
+    frozen: &'static str,
+}
+
+impl Freezer {
+    fn is_frozen(&self, state: &str) -> bool {
+        state.lines().any(|line| line == self.frozen)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub use exec::{Command, ExecEvent, ExecRequest, Execution, ExitStatus};
 pub use features::{Features, Finding, Need};
 pub use process::{ProcessEvent, ProcessInfo, ProcessLog, ProcessRequest, ProcessStatus};
 pub use runtime::{Runtime, RuntimeSettings};
-pub use sandbox::{Detach, FileInfo, Holder, Placement, Sandbox};
+pub use sandbox::{Detach, FileInfo, Frozen, Holder, Placement, Sandbox};
 pub use session::{SessionCommand, SessionInfo, SessionLoss, SessionOptions};
 pub use spec::{Limits, Network, SandboxName, SandboxSpec};
 pub use terminal::{Terminal, TerminalEvent, TerminalInput, TerminalOutput, TerminalRequest};

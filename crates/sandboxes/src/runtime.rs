@@ -179,6 +179,8 @@ impl Runtime {
             return Ok(None);
         };
         let name = record.name.clone();
+        // A runtime that died while it had it frozen.
+        record.group.thaw().doing("thaw a sandbox")?;
         let sandbox = Sandbox::new(record, running, process, Arc::clone(&shared)).doing("open a sandbox")?;
         shared.occupy(&name, &sandbox);
         Ok(Some(sandbox))

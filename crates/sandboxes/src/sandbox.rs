@@ -265,12 +265,12 @@ impl Sandbox {
         made.await.map_err(|source| system("make a directory", source))
     }
 
-    /// A detached mount of the directory of [`Self::make_tree`], ready for [`Self::attach`].
+    /// A detached mount of the directory of [`Self::make_tree`], ready for [`Self::attach`]. It is the lower layer of an
+    /// overlay, because a mount of the directory itself would show inside where it is on the host.
     pub async fn show_tree(&self, key: &str) -> Result<OwnedFd, Error> {
-        self.root()?;
         let directory = self.0.overlays_of(key).join("tree");
-        let shown = blocking(move || crate::sys::mounts::clone_tree(&directory, false));
-        shown.await.map_err(|source| system("show a directory", source))
+        let lower = blocking(move || crate::sys::mounts::clone_tree(&directory, false)).await;
+        self.overlay(lower.map_err(|source| system("show a directory", source))?, key).await
     }
 
     /// Removes the upper layers of that key; they should not be attached any more.
@@ -278,6 +278,17 @@ impl Sandbox {
         let directory = self.0.overlays_of(key);
         let removed = blocking(move || crate::remove::remove_tree(&directory)).await;
         removed.map_err(|source| system("remove an upper layer", source))
+    }
+
+    /// Stops every process inside until the guard is dropped; none if one of them does not stop in time, or the host has no
+    /// means of stopping them.
+    pub async fn freeze(&self, patience: Duration) -> Result<Option<Frozen>, Error> {
+        self.root()?;
+        let inner = Arc::clone(&self.0);
+        // The guard is made first: whatever happens meanwhile, it lets them go on.
+        let frozen = Frozen(Arc::clone(&self.0));
+        let stopped = blocking(move || inner.record.group.freeze(patience)).await;
+        Ok(stopped.map_err(|source| system("freeze the sandbox", source))?.then_some(frozen))
     }
 
     /// A listener at 127.0.0.1 of the sandbox's own network, served from out here.
@@ -320,6 +331,18 @@ impl Sandbox {
         self.0.shared.release(self.name());
         *destroyed = Destroyed::Yes;
         Ok(())
+    }
+}
+
+/// A sandbox in which nothing runs. Dropped, everything goes on.
+#[derive(Debug)]
+pub struct Frozen(Arc<Inner>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.record.group.thaw() {
+            tracing::error!(%error, "a frozen sandbox cannot be thawed");
+        }
     }
 }
 

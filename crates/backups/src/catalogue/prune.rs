@@ -142,8 +142,9 @@ mod tests {
             backup(4, "/a", "2024-05-11T09:00:00.000Z", year),
             backup(3, "/a", "not a date", year),
         ];
-        let now = "2024-05-21T00:00:00Z".parse::<Timestamp>().unwrap();
-        let pruned = plan_prune(&list, policy, now.into());
+        let now = "2024-05-21T00:00:00Z".parse::<Timestamp>().unwrap().as_second() as u64;
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(now);
+        let pruned = plan_prune(&list, policy, now);
         pruned.iter().map(|one| format!("{} {}", &one.id.as_str()[35..], one.reason)).collect()
     }
 

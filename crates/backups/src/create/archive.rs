@@ -20,6 +20,7 @@ use super::parts::{Part, PartSink};
 use super::previous::Draft;
 use super::report::Report;
 use super::scan::{HostWalk, OverlayWalk, ScanContext, Scanned, scan};
+use super::snapshot::{Snapshot, is_small_enough};
 use super::spool::SpoolSink;
 use super::{CreateOptions, Source};
 use crate::integrity::Integrity;
@@ -52,6 +53,8 @@ pub(super) struct Written {
     pub(super) content_bytes: u64,
     pub(super) report: Report,
     pub(super) integrity: Integrity,
+    /// Whether nothing ran while the files were taken; none: nobody was asked to stop.
+    pub(super) is_frozen: Option<bool>,
     /// The archive that it begins with, and how many of its bytes.
     pub(super) begun: Option<Base>,
     /// Of the next backup.
@@ -70,11 +73,14 @@ pub(super) fn write(mut job: Job) -> Result<Written, CreateError> {
     let source = SourceDirectory::new(
         job.source.directory.try_clone().map_err(|error| CreateError::read(b"", error))?,
     );
-    let mut report = Report::default();
-    let mut scanned = scan_directory(&job, &source, &mut report)?;
+    let Seen { mut scanned, mut report, snapshot, is_frozen } = see(&job, &source)?;
     check_ids(&scanned.tree)?;
     job.meter.report();
+    let had_kept =
+        scanned.tree.inodes.iter().any(|inode| inode.content().is_some_and(|content| content.kept));
     let begun = begin(&mut job, &mut scanned.tree)?;
+    // What was thought to be kept has to be read now, and may have changed since.
+    let is_frozen = is_frozen.map(|frozen| frozen && (begun.is_some() || !had_kept));
     let compression = compression(&job, begun.as_ref());
     let (mut sinks, base) = match begun {
         Some(Begun { base, beginning, .. }) => (Sinks::behind(job.parts.take(), beginning)?, Some(base)),
@@ -90,6 +96,7 @@ pub(super) fn write(mut job: Job) -> Result<Written, CreateError> {
         threads: job.options.threads,
         seed: seed(&job.options),
         owners: Owners::new(job.source.id_base),
+        snapshot: snapshot.as_ref(),
         meter: &job.meter,
         stop: &job.stop,
     };
@@ -112,6 +119,7 @@ pub(super) fn write(mut job: Job) -> Result<Written, CreateError> {
         content_bytes,
         report,
         integrity: finished.integrity,
+        is_frozen,
         begun: base,
         draft: job
             .options
@@ -124,6 +132,44 @@ pub(super) fn write(mut job: Job) -> Result<Written, CreateError> {
         fragments,
         spool: sinks.into_spool(),
     })
+}
+
+/// What there is, and what of it was taken already.
+struct Seen {
+    scanned: Scanned,
+    report: Report,
+    snapshot: Option<Snapshot>,
+    is_frozen: Option<bool>,
+}
+
+/// Scans the directory, and takes what has to be read of it while those who write to it are stopped, if that is little.
+fn see(job: &Job, source: &SourceDirectory) -> Result<Seen, CreateError> {
+    let scan_once = || {
+        let mut report = Report::default();
+        scan_directory(job, source, &mut report).map(|scanned| (scanned, report))
+    };
+    let Some(freezer) = &job.source.freezer else {
+        let (scanned, report) = scan_once()?;
+        return Ok(Seen { scanned, report, snapshot: None, is_frozen: None });
+    };
+    // With nothing to begin with, everything has to be read: not worth stopping for if that is much.
+    if job.known.is_none() {
+        let (scanned, report) = scan_once()?;
+        if !is_small_enough(&scanned.tree) {
+            return Ok(Seen { scanned, report, snapshot: None, is_frozen: Some(false) });
+        }
+        job.meter.reset();
+    }
+    let has_stopped = freezer.freeze();
+    let taken = scan_once().and_then(|(scanned, report)| {
+        let is_small = has_stopped && is_small_enough(&scanned.tree);
+        let snapshot = is_small.then(|| Snapshot::take(source, &scanned.tree)).transpose()?;
+        Ok((scanned, report, snapshot))
+    });
+    let was_stopped = freezer.thaw();
+    let (scanned, report, snapshot) = taken?;
+    let is_frozen = Some(has_stopped && was_stopped && snapshot.is_some());
+    Ok(Seen { scanned, report, snapshot, is_frozen })
 }
 
 /// What a backup would hold and leave out.

@@ -7,6 +7,7 @@ mod archive;
 mod attributes;
 mod base;
 mod cleanup;
+mod compression;
 mod content;
 mod directory;
 mod ignored;
@@ -16,30 +17,29 @@ mod meter;
 mod parts;
 mod previous;
 mod report;
+mod request;
 mod scan;
+mod snapshot;
 mod spool;
 mod upload;
 mod xattrs;
 
-use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sandkeep_objects::{
     Conditions, CopySource, ETag, ObjectMetadata, ObjectStore, PutRequest, WriteConditions,
 };
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::base::fetch;
+pub use self::compression::{Compression, ZstdLevel};
 pub(crate) use self::directory::SourceDirectory;
+pub use self::request::{CreateOptions, Freezer, Overlay, Preview, Progress, ProgressSink, Source};
 
 use self::archive::{Job, Written};
 use self::cleanup::Cleanup;
@@ -49,170 +49,7 @@ use self::parts::Part;
 use self::upload::Target;
 use crate::catalogue::{Summary, put_entry};
 use crate::manifest::{MANIFEST_VERSION, format_timestamp};
-use crate::{BackupId, CreateError, InvalidCompression, LeftOut, LeftOutPath, Manifest};
-
-/// How blocks are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// zlib, level 6: what every squashfs reader knows.
-    Gzip,
-    /// lz4: least work.
-    Lz4,
-    /// zstd: at level 1 as cheap as lz4 and a third smaller.
-    Zstd(ZstdLevel),
-    /// Stored as it is.
-    None,
-}
-
-impl Default for Compression {
-    fn default() -> Self {
-        Self::Zstd(ZstdLevel::default())
-    }
-}
-
-impl FromStr for Compression {
-    type Err = InvalidCompression;
-
-    /// `gzip`, `lz4`, `zstd`, `zstd:1` to `zstd:22`, or `none`.
-    fn from_str(text: &str) -> Result<Self, InvalidCompression> {
-        let invalid = || InvalidCompression { text: text.to_owned() };
-        Ok(match text {
-            "gzip" => Self::Gzip,
-            "lz4" => Self::Lz4,
-            "zstd" => Self::default(),
-            "none" => Self::None,
-            _ => {
-                let level = text.strip_prefix("zstd:").and_then(|level| level.parse().ok());
-                Self::Zstd(level.and_then(ZstdLevel::new).ok_or_else(invalid)?)
-            }
-        })
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gzip => f.write_str("gzip"),
-            Self::Lz4 => f.write_str("lz4"),
-            Self::Zstd(level) => write!(f, "zstd:{}", level.0),
-            Self::None => f.write_str("none"),
-        }
-    }
-}
-
-/// How hard zstd tries, 1 to 22.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ZstdLevel(u8);
-
-impl ZstdLevel {
-    /// None: there is no such level.
-    pub fn new(level: u8) -> Option<Self> {
-        (1..=22).contains(&level).then_some(Self(level))
-    }
-
-    pub(crate) fn number(self) -> i32 {
-        self.0.into()
-    }
-}
-
-impl Default for ZstdLevel {
-    fn default() -> Self {
-        Self(1)
-    }
-}
-
-/// What to make.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CreateOptions {
-    /// The new backup's id.
-    pub id: BackupId,
-    /// Recorded as creation time.
-    pub now: SystemTime,
-    /// Prefix of all keys in the bucket: empty, or ends with `/`.
-    pub key_prefix: String,
-    /// The directory's name as recorded in the manifest.
-    pub dir: String,
-    /// The caller's name for it.
-    pub name: Option<String>,
-    /// Seconds until restores are refused; positive.
-    pub ttl: f64,
-    /// Patterns as the caller gave them (contract.md section 7).
-    pub excludes: Vec<String>,
-    /// Leave out what git ignores.
-    pub gitignore: bool,
-    /// Codec of all blocks; none: that of the archive that the new one begins with, else the default.
-    pub compression: Option<Compression>,
-    /// Threads that read and compress, at least 1.
-    pub threads: usize,
-    /// False: one PUT instead of a multipart upload.
-    pub multipart: bool,
-    /// A file on this host that belongs to the directory: what the last backup of it left for this one, and what this
-    /// one leaves for the next. None: every file is read every time.
-    pub record: Option<PathBuf>,
-}
-
-/// What to read.
-#[derive(Debug)]
-pub struct Source {
-    /// The directory, opened with O_DIRECTORY. Mounts below it are not entered.
-    pub directory: OwnedFd,
-    /// Subtracted from every owner found: the first host id of the sandbox's block; 0 on the host.
-    pub id_base: u32,
-    /// How the directory came about, if it is a restored one.
-    pub overlay: Option<Overlay>,
-}
-
-/// A restored directory: an overlay over the archive of a backup.
-#[derive(Debug)]
-pub struct Overlay {
-    /// The directory with the overlay's `upper` and `work`.
-    pub layer: OwnedFd,
-    /// The backup below.
-    pub backup: BackupId,
-    /// Paths below the directory on which other things are mounted.
-    pub mounts: Vec<String>,
-}
-
-/// How far a backup is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    /// Files, directories and others found by the scan.
-    pub entries: u64,
-    /// Bytes of all files found by the scan.
-    pub total_bytes: u64,
-    /// Bytes read so far.
-    pub read_bytes: u64,
-    /// Bytes uploaded so far.
-    pub uploaded_bytes: u64,
-    /// Bytes that the store has copied from an earlier archive so far.
-    #[serde(default)]
-    pub copied_bytes: u64,
-}
-
-/// What a backup would hold and leave out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Preview {
-    /// Names in the archive.
-    pub entries: u64,
-    /// Bytes of all files.
-    pub content_bytes: u64,
-    /// Rules that leave something out.
-    pub rules: Vec<LeftOut>,
-    /// What they leave out: the first ten thousand.
-    pub left_out: Vec<LeftOutPath>,
-    /// Names left out in all.
-    pub excluded: u64,
-}
-
-/// Receives progress, a few times a second.
-pub trait ProgressSink: Send + Sync {
-    /// Takes the newest state.
-    fn report(&self, progress: Progress);
-}
+use crate::{CreateError, Manifest};
 
 /// Says what a backup with these options would hold and leave out. Uploads nothing.
 pub async fn preview(
@@ -224,7 +61,7 @@ pub async fn preview(
     let stop = cancel.child_token();
     let _stop_on_drop = stop.clone().drop_guard();
     let meter = Arc::new(Meter::new(Arc::new(Silent)));
-    let source = Arc::new(Source { overlay: None, ..source });
+    let source = Arc::new(Source { overlay: None, freezer: None, ..source });
     let runtime = tokio::runtime::Handle::current();
     let job = Job { source, options, meter, stop, parts: None, known: None, store, runtime };
     let (tree, mut report) = join(tokio::task::spawn_blocking(move || archive::preview(&job))).await?;
@@ -412,7 +249,7 @@ impl Backup {
             excluded: written.report.left_out().iter().map(|rule| rule.names).sum(),
             left_out: written.report.left_out().to_vec(),
             archive_etag: Some(etag.0),
-            consistency: None,
+            consistency: written.is_frozen.map(|frozen| if frozen { "frozen" } else { "fuzzy" }.to_owned()),
             base: written.begun.as_ref().map(|base| base.id.clone()),
             copied_bytes: self.meter.copied_bytes(),
             integrity: Some(written.integrity),

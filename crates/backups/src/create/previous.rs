@@ -211,3 +211,71 @@ fn file(cursor: &mut Cursor<'_>) -> Option<(u128, (Signature, Content))> {
     };
     Some((path, (signature, content)))
 }
+
+#[cfg(test)]
+mod tests {
+    use sandkeep_objects::ETag;
+
+    use super::*;
+    use crate::squashfs::format::NO_FRAGMENT;
+
+    fn base() -> Base {
+        Base {
+            id: "0b5a4e4e-6f0c-4c7b-9d8e-1f2a3b4c5d6e".parse().unwrap(),
+            etag: ETag("etag".into()),
+            codec: 6,
+            flags: 0,
+            block_bytes: 131_072,
+            data_end: 100,
+            segments: Vec::new(),
+            contains: Vec::new(),
+            fragments: vec![Fragment { start: 96, size: BlockSize(4) }],
+        }
+    }
+
+    fn signature(number: u8) -> Signature {
+        let mut bytes = [number; Signature::BYTES];
+        bytes[8..16].copy_from_slice(&7_u64.to_le_bytes());
+        Signature::decode(&bytes)
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_or_not_at_all() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("deep/record");
+        let mut draft = Draft { seed: 5, files: Vec::new(), count: 0 };
+        let blocks: Arc<[BlockSize]> = [BlockSize(9)].into();
+        let content = Content {
+            size: 7,
+            start: 96,
+            sparse: 1,
+            fragment: NO_FRAGMENT,
+            fragment_offset: 3,
+            blocks: Some(blocks),
+            kept: true,
+        };
+        draft.add(b"a/b", &signature(1), &content);
+        draft.write(&path, "here".into(), "p/".into(), base()).unwrap();
+        let found = Previous::load(&path, "here", "p/").unwrap();
+        assert_eq!((found.base.fragments.clone(), found.base.data_end), (base().fragments, 100));
+        let kept = found.content(b"a/b", &signature(1)).unwrap();
+        assert_eq!(
+            (kept.size, kept.start, kept.sparse, kept.fragment_offset, kept.kept),
+            (7, 96, 1, 3, true)
+        );
+        assert_eq!(kept.blocks.unwrap()[0], BlockSize(9));
+        assert!(
+            found.content(b"a/b", &signature(2)).is_none() && found.content(b"a", &signature(1)).is_none()
+        );
+        assert!(
+            Previous::load(&path, "there", "p/").is_none() && Previous::load(&path, "here", "").is_none()
+        );
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            assert!(parse(&damaged).is_none(), "{at}");
+            assert!(parse(&whole[..at]).is_none(), "{at}");
+        }
+    }
+}

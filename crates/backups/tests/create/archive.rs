@@ -55,7 +55,7 @@ pub(crate) fn options() -> CreateOptions {
 }
 
 pub(crate) fn source(directory: &Path) -> Source {
-    Source { directory: File::open(directory).unwrap().into(), id_base: 0, overlay: None }
+    Source { directory: File::open(directory).unwrap().into(), id_base: 0, overlay: None, freezer: None }
 }
 
 pub(crate) async fn create_into(

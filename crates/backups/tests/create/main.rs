@@ -10,6 +10,7 @@ mod description;
 mod edits;
 mod excludes;
 mod fidelity;
+mod freezing;
 mod gitignore;
 mod kernel;
 mod moving;

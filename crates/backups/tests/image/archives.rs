@@ -100,7 +100,8 @@ pub(crate) async fn own_backup(tree: &Path, compression: Compression) -> Arc<Wat
         multipart: true,
         record: None,
     };
-    let source = Source { directory: File::open(tree).unwrap().into(), id_base: 0, overlay: None };
+    let source =
+        Source { directory: File::open(tree).unwrap().into(), id_base: 0, overlay: None, freezer: None };
     let bucket: Arc<dyn ObjectStore> = Arc::clone(&store) as _;
     create(bucket, source, options, Arc::new(Silent), CancellationToken::new()).await.unwrap();
     store

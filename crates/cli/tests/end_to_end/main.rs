@@ -1,5 +1,6 @@
 //! The whole product through its own command line and HTTP, as a user meets it: real servers, mounts and sandboxes.
 
+mod backups;
 mod bad_input;
 mod crashes;
 mod endpoint;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::service::Service;
 
-fn with_keys(service: &Service) -> Command {
+pub(crate) fn with_keys(service: &Service) -> Command {
     let (id, secret) = service.keys();
     let mut command = service.command();
     command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret);

@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use crate::error::ServiceError;
 use crate::grants::{BucketStatus, GrantsById};
 use crate::volumes::{
-    BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus, Volumes,
+    BackupJob, BackupVolume, BucketVolume, FreezeSandbox, VolumeError, VolumeId, VolumeMount, VolumeStatus,
+    Volumes,
 };
 
 /// Starts sandboxes: [`Runtime`].
@@ -80,6 +81,7 @@ pub(crate) trait ServeVolumes: Debug + Send + Sync + 'static {
         job: BackupJob,
         directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
+        freezer: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError>;
 
     /// [`Volumes::preview_backup`].
@@ -124,8 +126,9 @@ impl ServeVolumes for Volumes {
         job: BackupJob,
         directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
+        freezer: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError> {
-        Self::create_backup(self, job, directories, progress).await
+        Self::create_backup(self, job, directories, progress, freezer).await
     }
 
     async fn preview_backup(&self, job: BackupJob, directory: OwnedFd) -> Result<Preview, VolumeError> {

@@ -81,6 +81,8 @@ struct BackupsTable {
     session_token: Option<String>,
     credentials_file: Option<PathBuf>,
     credentials_command: Option<String>,
+    #[serde(default)]
+    prune_expired: bool,
 }
 
 /// The ways in which a table gives credentials; at most one may be used.
@@ -151,6 +153,11 @@ impl SettingsFile {
 
     pub(super) fn bindings(&self) -> Result<BTreeMap<String, Binding>, SettingsError> {
         self.bindings.iter().map(|(name, table)| Ok((name.clone(), binding(name, table)?))).collect()
+    }
+
+    /// Whether backups that have expired are to be deleted.
+    pub(super) fn prunes_expired(&self) -> bool {
+        self.backups.prune_expired
     }
 
     /// `[backups]`, with the store that a stronger source named.

@@ -61,6 +61,8 @@ pub struct Settings {
     pub default_store: Option<DefaultStore>,
     /// Where backups go, if it is set.
     pub backups: Option<BackupLocation>,
+    /// Delete backups that have expired, every hour.
+    pub prune_expired: bool,
     /// Credentials and account ids found in the environment and in wrangler's files.
     pub variables: Variables,
     /// Host paths shown in sandboxes, read-only.
@@ -124,6 +126,7 @@ impl Settings {
             buckets: file.bucket_names(),
             default_store: file.default_store().resolve(around, &variables)?,
             backups: file.backups(given.backups_store.as_deref())?,
+            prune_expired: file.prunes_expired(),
             variables,
             expose: given.expose,
         };

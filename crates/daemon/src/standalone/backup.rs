@@ -32,7 +32,7 @@ pub struct BackupRequest {
 impl BackupRequest {
     fn open(self) -> Result<(Arc<dyn ObjectStore>, Source, CreateOptions), VolumeError> {
         let directory = open_directory(&self.directory)?;
-        let source = Source { directory: directory.into(), id_base: 0, overlay: None };
+        let source = Source { directory: directory.into(), id_base: 0, overlay: None, freezer: None };
         Ok((worker::connect(self.store)?, source, self.options))
     }
 }

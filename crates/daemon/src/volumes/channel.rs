@@ -165,11 +165,6 @@ impl AsyncChannel {
     pub(crate) async fn receive<T: DeserializeOwned>(&self) -> io::Result<Received<T>> {
         self.0.async_io(Interest::READABLE, |socket| receive(socket)).await
     }
-
-    /// Returns when the peer has closed. Only for peers that send nothing more.
-    pub(crate) async fn closed(&self) {
-        while let Ok(Some(_)) = self.receive::<serde_json::Value>().await {}
-    }
 }
 
 #[cfg(test)]

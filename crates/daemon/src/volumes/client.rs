@@ -9,13 +9,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sandkeep_backups::{Manifest, Preview, Progress};
 use sandkeep_vfs::MountOptions;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc};
 
 use super::channel::{self, AsyncChannel};
-use super::protocol::{Answer, Request, Volume};
+use super::protocol::{Answer, Reply, Request, Volume};
 use super::{BackupJob, BackupVolume, BucketVolume, VolumeError};
 use crate::roles;
 
@@ -42,6 +43,29 @@ pub struct VolumeStatus {
     pub worker: u32,
     /// How often the worker was replaced after dying.
     pub restarts: u32,
+}
+
+/// Stops and goes on with what runs in a sandbox, for the worker that makes a backup of it.
+#[async_trait]
+pub trait FreezeSandbox: Send + Sync {
+    /// Stops it; false if it does not stop.
+    async fn freeze(&self) -> bool;
+    /// Lets it go on; answers whether it was stopped all the time.
+    async fn thaw(&self) -> bool;
+}
+
+/// Of work that stops nothing.
+struct Unfrozen;
+
+#[async_trait]
+impl FreezeSandbox for Unfrozen {
+    async fn freeze(&self) -> bool {
+        false
+    }
+
+    async fn thaw(&self) -> bool {
+        false
+    }
 }
 
 /// Where the keeper is and how to start it.
@@ -131,8 +155,9 @@ impl Volumes {
         job: BackupJob,
         directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
+        freezer: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError> {
-        match self.work(Request::Backup(Box::new(job)), directories, progress).await? {
+        match self.work(Request::Backup(Box::new(job)), directories, progress, freezer).await? {
             Answer::BackedUp(manifest) => Ok(*manifest),
             answer => Err(unexpected(&answer)),
         }
@@ -142,7 +167,7 @@ impl Volumes {
     pub async fn preview_backup(&self, job: BackupJob, directory: OwnedFd) -> Result<Preview, VolumeError> {
         let (progress, _nobody) = mpsc::channel(1);
         let job = BackupJob { preview: true, ..job };
-        match self.work(Request::Backup(Box::new(job)), vec![directory], progress).await? {
+        match self.work(Request::Backup(Box::new(job)), vec![directory], progress, &Unfrozen).await? {
             Answer::Previewed(preview) => Ok(*preview),
             answer => Err(unexpected(&answer)),
         }
@@ -151,7 +176,7 @@ impl Volumes {
     /// Writes a backup's files into `directory`, in a worker of its own; dropping the future cancels it.
     pub async fn extract_backup(&self, volume: BackupVolume, directory: OwnedFd) -> Result<(), VolumeError> {
         let (progress, _nobody) = mpsc::channel(1);
-        match self.work(Request::Extract(Box::new(volume)), vec![directory], progress).await? {
+        match self.work(Request::Extract(Box::new(volume)), vec![directory], progress, &Unfrozen).await? {
             Answer::Extracted => Ok(()),
             answer => Err(unexpected(&answer)),
         }
@@ -162,6 +187,7 @@ impl Volumes {
         request: Request,
         directories: Vec<OwnedFd>,
         progress: mpsc::Sender<Progress>,
+        freezer: &dyn FreezeSandbox,
     ) -> Result<Answer, VolumeError> {
         let channel = self.send(&request, &directories).await.map_err(lost)?;
         drop(directories);
@@ -169,6 +195,14 @@ impl Volumes {
             match channel.receive().await.map_err(lost)? {
                 // A slow listener misses some of the progress, never the result.
                 Some((Answer::Progress(state), _)) => drop(progress.try_send(state)),
+                Some((Answer::Freeze, _)) => {
+                    let yes = freezer.freeze().await;
+                    channel.send(&Reply { yes }, &[]).await.map_err(lost)?;
+                }
+                Some((Answer::Thaw, _)) => {
+                    let yes = freezer.thaw().await;
+                    channel.send(&Reply { yes }, &[]).await.map_err(lost)?;
+                }
                 Some((Answer::Failed(error), _)) => return Err(error),
                 Some((answer, _)) => return Ok(answer),
                 None => return Err(VolumeError::plain("the process that worked on the backup died")),

@@ -10,6 +10,6 @@ pub(crate) mod protocol;
 mod spec;
 pub(crate) mod worker;
 
-pub use client::{VolumeId, VolumeMount, VolumeStatus, Volumes, VolumesSettings};
+pub use client::{FreezeSandbox, VolumeId, VolumeMount, VolumeStatus, Volumes, VolumesSettings};
 pub(crate) use spec::chain;
 pub use spec::{BackupJob, BackupVolume, BucketVolume, OverlayJob, StoreSpec, VolumeError, VolumeErrorCode};

@@ -38,7 +38,9 @@ pub(crate) enum Volume {
 /// Keeper, or the worker of a backup, to daemon.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Mounted { id: VolumeId },
+    Mounted {
+        id: VolumeId,
+    },
     Volumes(Vec<VolumeStatus>),
     Done,
     Failed(VolumeError),
@@ -46,6 +48,16 @@ pub(crate) enum Answer {
     BackedUp(Box<Manifest>),
     Previewed(Box<Preview>),
     Extracted,
+    /// Stop what runs in the sandbox, and say whether it has stopped: [`Reply`].
+    Freeze,
+    /// Let it go on, and say whether it was stopped all the time: [`Reply`].
+    Thaw,
+}
+
+/// Daemon to the worker of a backup, for each question.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) yes: bool,
 }
 
 /// Keeper to worker, first message.

@@ -49,6 +49,8 @@ pub struct BackupJob {
     pub preview: bool,
     /// How the directory came about, if it is a restored one; its layer comes along as a descriptor.
     pub overlay: Option<OverlayJob>,
+    /// Ask for the sandbox to be frozen while its files are taken.
+    pub freeze: bool,
 }
 
 /// A restored directory.

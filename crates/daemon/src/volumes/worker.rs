@@ -2,10 +2,10 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
-use sandkeep_backups::{Image, Overlay, Progress, ProgressSink, Source};
+use sandkeep_backups::{Freezer, Image, Overlay, Progress, ProgressSink, Source};
 use sandkeep_bucketfs::BucketFs;
 use sandkeep_objects::{ObjectService, ObjectStore, S3Client};
 use sandkeep_vfs::{Connection, FileSystem, Server, Session, Takeover};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::AsyncChannel;
-use super::protocol::{Answer, Command, Job, Report, Volume};
+use super::protocol::{Answer, Command, Job, Reply, Report, Volume};
 use super::spec::{BackupJob, BackupVolume, OverlayJob};
 use super::{StoreSpec, VolumeError};
 
@@ -21,6 +21,8 @@ use super::{StoreSpec, VolumeError};
 const FUSE_THREADS: usize = 2;
 /// How long a volume whose sandbox is gone may go on uploading.
 const FLUSH_AFTER_DETACH: Duration = Duration::from_secs(300);
+/// How long a daemon may take to freeze or thaw a sandbox.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often progress is passed on.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -42,13 +44,14 @@ pub(crate) async fn run(socket: OwnedFd) -> io::Result<()> {
             let client = descriptors.pop().ok_or_else(missing)?;
             let mut directories = descriptors.into_iter();
             let directory = directories.next().ok_or_else(missing)?;
-            let work = async |sink, cancel| back_up(*job, directory, directories.next(), sink, cancel).await;
+            let layer = directories.next();
+            let work = async |watch| back_up(*job, directory, layer, watch).await;
             report(AsyncChannel::new(client)?, work).await
         }
         Job::Extract(volume) => {
             let client = descriptors.pop().ok_or_else(missing)?;
             let directory = descriptors.pop().ok_or_else(missing)?;
-            let work = async |sink, cancel| extract(*volume, directory, sink, cancel).await;
+            let work = async |watch| extract(*volume, directory, watch).await;
             report(AsyncChannel::new(client)?, work).await
         }
     }
@@ -150,32 +153,86 @@ impl ProgressSink for Watched {
     }
 }
 
-/// Runs work for a client who is told of its progress, and whose leaving cancels it.
+/// How work is watched by the client that it is done for.
+struct Watch {
+    progress: Arc<dyn ProgressSink>,
+    cancel: CancellationToken,
+    freezer: Arc<Asking>,
+}
+
+/// Has the client freeze the sandbox.
+#[derive(Debug)]
+struct Asking {
+    questions: tokio::sync::mpsc::UnboundedSender<Answer>,
+    replies: Mutex<mpsc::Receiver<bool>>,
+}
+
+impl Asking {
+    fn ask(&self, question: Answer) -> bool {
+        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        self.questions.send(question).is_ok() && replies.recv_timeout(REPLY_TIMEOUT).unwrap_or(false)
+    }
+}
+
+impl Freezer for Asking {
+    fn freeze(&self) -> bool {
+        self.ask(Answer::Freeze)
+    }
+
+    fn thaw(&self) -> bool {
+        self.ask(Answer::Thaw)
+    }
+}
+
+/// Runs work for a client who is told of its progress, answers its questions, and whose leaving cancels it.
 async fn report(
     client: AsyncChannel,
-    work: impl AsyncFnOnce(Arc<dyn ProgressSink>, CancellationToken) -> Result<Answer, VolumeError>,
+    work: impl AsyncFnOnce(Watch) -> Result<Answer, VolumeError>,
 ) -> io::Result<()> {
-    let (sender, progress) = watch::channel(Progress::default());
+    let (sender, mut progress) = watch::channel(Progress::default());
+    let (questions, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let (reply, replies) = mpsc::channel();
     let cancel = CancellationToken::new();
-    let work = work(Arc::new(Watched(sender)), cancel.clone());
+    let watch = Watch {
+        progress: Arc::new(Watched(sender)),
+        cancel: cancel.clone(),
+        freezer: Arc::new(Asking { questions, replies: Mutex::new(replies) }),
+    };
+    let work = work(watch);
     tokio::pin!(work);
-    let outcome = tokio::select! {
-        outcome = &mut work => outcome,
-        () = tell(&client, progress) => unreachable!("progress is told for ever"),
-        () = client.closed() => {
-            cancel.cancel();
-            work.await
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut work => break outcome,
+            Some(question) = asked.recv() => client.send(&question, &[]).await?,
+            state = news(&mut progress) => drop(client.send(&Answer::Progress(state), &[]).await),
+            message = client.receive::<Reply>() => match message {
+                // Nobody waits any more for an answer that comes too late.
+                Ok(Some((Reply { yes }, _))) => drop(reply.send(yes)),
+                _ => {
+                    cancel.cancel();
+                    drop(reply);
+                    break work.await;
+                }
+            },
         }
     };
     client.send(&outcome.unwrap_or_else(Answer::Failed), &[]).await
+}
+
+/// The newest progress, a few times a second; never again when there is no more.
+async fn news(progress: &mut watch::Receiver<Progress>) -> Progress {
+    tokio::time::sleep(PROGRESS_INTERVAL).await;
+    match progress.changed().await {
+        Ok(()) => *progress.borrow_and_update(),
+        Err(_) => std::future::pending().await,
+    }
 }
 
 async fn back_up(
     job: BackupJob,
     directory: OwnedFd,
     layer: Option<OwnedFd>,
-    progress: Arc<dyn ProgressSink>,
-    cancel: CancellationToken,
+    Watch { progress, cancel, freezer }: Watch,
 ) -> Result<Answer, VolumeError> {
     let store = connect(job.store)?;
     let overlay = job.overlay.zip(layer).map(|(OverlayJob { backup, mounts }, layer)| Overlay {
@@ -183,7 +240,8 @@ async fn back_up(
         backup,
         mounts,
     });
-    let source = Source { directory, id_base: job.id_base, overlay };
+    let freezer = job.freeze.then_some(freezer as Arc<dyn Freezer>);
+    let source = Source { directory, id_base: job.id_base, overlay, freezer };
     if job.preview {
         let preview = sandkeep_backups::preview(store, source, job.options, cancel).await?;
         return Ok(Answer::Previewed(Box::new(preview)));
@@ -195,21 +253,9 @@ async fn back_up(
 async fn extract(
     volume: BackupVolume,
     directory: OwnedFd,
-    progress: Arc<dyn ProgressSink>,
-    cancel: CancellationToken,
+    Watch { progress, cancel, .. }: Watch,
 ) -> Result<Answer, VolumeError> {
     let image = Image::open(connect(volume.store)?, &volume.id, volume.settings, SystemTime::now()).await?;
     sandkeep_backups::extract(Arc::new(image), directory, progress, cancel).await?;
     Ok(Answer::Extracted)
-}
-
-async fn tell(client: &AsyncChannel, mut progress: watch::Receiver<Progress>) {
-    loop {
-        tokio::time::sleep(PROGRESS_INTERVAL).await;
-        let news = progress.has_changed().unwrap_or(false);
-        let state = *progress.borrow_and_update();
-        if news && client.send(&Answer::Progress(state), &[]).await.is_err() {
-            return std::future::pending().await;
-        }
-    }
 }

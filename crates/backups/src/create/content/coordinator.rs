@@ -184,6 +184,14 @@ impl<'a, 'o> Coordinator<'a, 'o> {
 
     fn plan_large(&mut self) -> Result<(), CreateError> {
         let Some(job) = self.queue.pop_front() else { return Ok(()) };
+        if let Some((snapshot, taken)) =
+            self.context.snapshot.and_then(|snapshot| Some((snapshot, snapshot.file(job.inode)?)))
+        {
+            let Job { inode, attempt, .. } = job;
+            let (file, stat) = (snapshot.memory(), taken.stat.clone());
+            self.start_large(LargeFile { inode, file, stat, attempt, taken: Some(taken.start) });
+            return Ok(());
+        }
         let path = self.tree.path(job.inode);
         let open =
             open_regular(self.context.source, &path).map_err(|error| CreateError::read(&path, error))?;
@@ -195,11 +203,15 @@ impl<'a, 'o> Coordinator<'a, 'o> {
             return Ok(());
         }
         let Job { inode, attempt, .. } = job;
-        let file = LargeFile { inode, file: Arc::new(file), stat: Box::new(stat), attempt };
+        let file = LargeFile { inode, file: Arc::new(file), stat: Box::new(stat), attempt, taken: None };
         self.duplicates.check_original(inode, &file.stat);
+        self.start_large(file);
+        Ok(())
+    }
+
+    fn start_large(&mut self, file: LargeFile) {
         self.planning = Some(Steps::new(&file));
         self.order.push(Item::Start(Box::new(file)));
-        Ok(())
     }
 
     fn plan_step(&mut self) {

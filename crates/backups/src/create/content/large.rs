@@ -23,6 +23,8 @@ pub(super) struct LargeFile {
     pub(super) stat: Box<Statx>,
     /// Times that its content has been written before.
     pub(super) attempt: usize,
+    /// Where its content is in `file`, if that is a snapshot.
+    pub(super) taken: Option<u64>,
 }
 
 impl LargeFile {
@@ -32,6 +34,9 @@ impl LargeFile {
 
     /// Whether it was written to since it was opened.
     pub(super) fn has_changed(&self) -> rustix::io::Result<bool> {
+        if self.taken.is_some() {
+            return Ok(false);
+        }
         Ok(Signature::of(&stat_open(&self.file)?) != Signature::of(&self.stat))
     }
 }
@@ -51,6 +56,8 @@ pub(super) enum Step {
 pub(super) struct Steps {
     inode: InodeIndex,
     file: Arc<OwnedFd>,
+    /// Where its content begins in `file`.
+    start: u64,
     size: u64,
     offset: u64,
     data: Range<u64>,
@@ -58,7 +65,15 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn new(file: &LargeFile) -> Self {
-        Self { inode: file.inode, file: Arc::clone(&file.file), size: file.size(), offset: 0, data: 0..0 }
+        let start = file.taken.unwrap_or(0);
+        Self {
+            inode: file.inode,
+            file: Arc::clone(&file.file),
+            start,
+            size: file.size(),
+            offset: 0,
+            data: 0..0,
+        }
     }
 
     pub(super) fn inode(&self) -> InodeIndex {
@@ -79,7 +94,8 @@ impl Iterator for Steps {
             return None;
         }
         if self.data.end <= offset {
-            self.data = next_data(&self.file, offset, self.size);
+            let data = next_data(&self.file, self.start + offset, self.start + self.size);
+            self.data = data.start - self.start..data.end - self.start;
         }
         // A hole counts from the first block that is all hole to the block where data begin again.
         let hole_end = if self.data.start == self.size { self.size } else { self.data.start / BLOCK * BLOCK };
@@ -90,7 +106,7 @@ impl Iterator for Steps {
         let length = left.min(BLOCK);
         self.offset += length;
         let is_tail = length <= MAX_PACKED_TAIL_BYTES;
-        let length = length as usize;
+        let (length, offset) = (length as usize, self.start + offset);
         Some(if is_tail { Step::Tail { offset, length } } else { Step::Block { offset, length } })
     }
 }

@@ -12,6 +12,8 @@ mod order;
 mod read;
 mod worker;
 
+pub(super) use self::read::{next_data, open_regular, read_at};
+
 use tokio_util::sync::CancellationToken;
 
 use self::buffers::Buffers;
@@ -23,6 +25,7 @@ use super::attributes::Signature;
 use super::directory::SourceDirectory;
 use super::meter::Meter;
 use super::report::Report;
+use super::snapshot::Snapshot;
 use crate::squashfs::format::Fragment;
 use crate::squashfs::writer::{Output, Tree};
 use crate::{Compression, CreateError};
@@ -38,6 +41,8 @@ pub(super) struct ContentContext<'a> {
     /// Any number that those who write the files cannot know.
     pub(super) seed: u64,
     pub(super) owners: Owners,
+    /// Files that were taken before.
+    pub(super) snapshot: Option<&'a Snapshot>,
     pub(super) meter: &'a Meter,
     pub(super) stop: &'a CancellationToken,
 }
@@ -57,9 +62,14 @@ pub(super) fn write(
         source: context.source,
         compression: context.compression,
         seed: context.seed,
+        snapshot: context.snapshot,
         buffers: Buffers::default(),
     };
-    let duplicates = Duplicates::find(tree, &shared, threads, context.stop);
+    // What was taken is little, and the files themselves may be others by now.
+    let duplicates = match context.snapshot {
+        Some(_) => Duplicates::default(),
+        None => Duplicates::find(tree, &shared, threads, context.stop),
+    };
     std::thread::scope(|scope| {
         let workers = Workers::start(scope, &shared, threads)?;
         Coordinator::new(

@@ -7,6 +7,7 @@ use rustix::io::{Errno, Result, pread, retry_on_intr};
 
 use crate::create::attributes::{Signature, file_type};
 use crate::create::directory::{SourceDirectory, is_vanished, stat_open};
+use crate::create::snapshot::Taken;
 use crate::squashfs::format::BLOCK_BYTES;
 
 /// How often a small file that changes is read before it is taken as it is.
@@ -29,7 +30,10 @@ pub(super) struct SmallContent {
 }
 
 /// Opens a regular file; none if there is none any more.
-pub(super) fn open_regular(source: &SourceDirectory, path: &[u8]) -> Result<Option<(OwnedFd, Statx)>> {
+pub(in crate::create) fn open_regular(
+    source: &SourceDirectory,
+    path: &[u8],
+) -> Result<Option<(OwnedFd, Statx)>> {
     let file = match source.open_file(path) {
         Ok(file) => file,
         Err(error) if is_vanished(error) => return Ok(None),
@@ -58,8 +62,19 @@ pub(super) fn read_small(source: &SourceDirectory, path: &[u8]) -> Result<SmallF
     Ok(last)
 }
 
+/// Reads a file that was taken before.
+pub(super) fn read_taken(memory: &OwnedFd, taken: &Taken) -> Result<SmallFile> {
+    if taken.stat.stx_size >= BLOCK_BYTES as u64 {
+        return Ok(SmallFile::Outgrown);
+    }
+    let mut bytes = vec![0; taken.stat.stx_size as usize];
+    let filled = read_at(memory, &mut bytes, taken.start)?;
+    bytes[filled..].fill(0);
+    Ok(SmallFile::Read(SmallContent { bytes, stat: taken.stat.clone(), is_torn: false }))
+}
+
 /// Fills the buffer from `offset` on, as far as the file reaches; answers how far that was.
-pub(super) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
+pub(in crate::create) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match retry_on_intr(|| pread(file, &mut buffer[filled..], offset + filled as u64)) {
@@ -73,7 +88,7 @@ pub(super) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<
 
 /// Where the data around or behind `offset` is; `size..size` behind the last data. Filesystems without holes are
 /// all data.
-pub(super) fn next_data(file: &OwnedFd, offset: u64, size: u64) -> std::ops::Range<u64> {
+pub(in crate::create) fn next_data(file: &OwnedFd, offset: u64, size: u64) -> std::ops::Range<u64> {
     use rustix::fs::{SeekFrom, seek};
     let start = match seek(file, SeekFrom::Data(offset)) {
         Ok(start) => start,

@@ -10,8 +10,9 @@ use std::thread::Scope;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::buffers::Buffers;
-use super::read::{SmallFile, read_at, read_small};
+use super::read::{SmallFile, read_at, read_small, read_taken};
 use crate::create::directory::SourceDirectory;
+use crate::create::snapshot::Snapshot;
 use crate::squashfs::compress::Compressor;
 use crate::squashfs::writer::InodeIndex;
 use crate::{Compression, CreateError};
@@ -66,6 +67,8 @@ pub(super) struct WorkerContext<'a> {
     pub(super) compression: Compression,
     /// Makes hashes of this archive unpredictable, so that nobody can prepare two files that collide.
     pub(super) seed: u64,
+    /// Files that were taken before.
+    pub(super) snapshot: Option<&'a Snapshot>,
     pub(super) buffers: Buffers,
 }
 
@@ -151,7 +154,11 @@ fn run(context: &WorkerContext<'_>, compressor: &mut Compressor, task: Task) -> 
 
 fn small(context: &WorkerContext<'_>, files: Vec<(InodeIndex, Vec<u8>)>) -> Result<Done, Failure> {
     let read = |(inode, path): (InodeIndex, Vec<u8>)| {
-        let file = read_small(context.source, &path).map_err(|error| Failure::Read(inode, error))?;
+        let file = match context.snapshot.and_then(|snapshot| Some((snapshot, snapshot.file(inode)?))) {
+            Some((snapshot, taken)) => read_taken(&snapshot.memory(), taken),
+            None => read_small(context.source, &path),
+        };
+        let file = file.map_err(|error| Failure::Read(inode, error))?;
         let hash = match &file {
             SmallFile::Read(content) => xxh3_128_with_seed(&content.bytes, context.seed),
             SmallFile::Outgrown | SmallFile::Vanished => 0,

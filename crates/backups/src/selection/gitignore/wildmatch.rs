@@ -1,6 +1,7 @@
 //! git's own glob: what `wildmatch.c` of git matches, without its exponential worst case.
 //!
-//! Patterns come from files that anybody may have written, so every pair of places in pattern and text is looked at once.
+//! Patterns come from files that anybody may have written, so every pair of places in pattern and text is looked at once,
+//! and nothing recurses.
 
 /// How a glob is to be applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,68 +12,90 @@ pub(super) struct Mode {
     pub(super) ignores_case: bool,
 }
 
+/// Longer patterns match nothing.
+const MAX_PATTERN_BYTES: usize = 16 << 10;
+
 /// Whether the whole text matches the pattern.
 pub(super) fn wildmatch(pattern: &[u8], text: &[u8], mode: Mode) -> bool {
-    Matcher { pattern, text, mode, failed: Vec::new() }.run(0, 0)
+    pattern.len() <= MAX_PATTERN_BYTES && Matcher { pattern, text, mode, tried: Vec::new() }.run()
 }
 
 struct Matcher<'a> {
     pattern: &'a [u8],
     text: &'a [u8],
     mode: Mode,
-    /// A bit per pair of places behind a star at which the rest did not match; made when there is a second star.
-    failed: Vec<u64>,
+    /// A bit per pair of places behind a star from which the rest was tried.
+    tried: Vec<u64>,
+}
+
+/// How far a pattern goes without a choice.
+enum Walked {
+    Matched,
+    Failed,
+    /// To a star at this place in the pattern, and this place in the text.
+    Star(usize, usize),
+}
+
+/// A star and where else it may end.
+struct Choice {
+    /// Where the pattern goes on behind it.
+    rest: usize,
+    /// Where it may end next; none: it has tried all.
+    end: Option<usize>,
+    /// It may cross slashes.
+    crosses: bool,
+    /// Where the pattern goes on, at the same place in the text, if `**/` stands for no directory.
+    without: Option<(usize, usize)>,
 }
 
 impl Matcher<'_> {
-    /// Matches from a place in the pattern that is not within a star, and a place in the text.
-    fn run(&mut self, mut at: usize, mut text: usize) -> bool {
+    fn run(&mut self) -> bool {
+        let mut choices: Vec<Choice> = Vec::new();
+        let mut place = (0, 0);
         loop {
-            let Some(&symbol) = self.pattern.get(at) else { return text == self.text.len() };
-            if symbol == b'*' {
-                return self.star(at, text);
+            match self.walk(place.0, place.1) {
+                Walked::Matched => return true,
+                Walked::Failed => {}
+                Walked::Star(at, text) => choices.push(self.choice(at, text)),
             }
-            let Some(&byte) = self.text.get(text) else { return false };
+            place = loop {
+                let Some(choice) = choices.last_mut() else { return false };
+                match choice.next(self.text) {
+                    None => drop(choices.pop()),
+                    Some(next) if self.is_new(next) => break next,
+                    Some(_) => {}
+                }
+            };
+        }
+    }
+
+    /// Matches from a place in the pattern that is not within a star, and a place in the text.
+    fn walk(&self, mut at: usize, mut text: usize) -> Walked {
+        loop {
+            let Some(&symbol) = self.pattern.get(at) else {
+                return if text == self.text.len() { Walked::Matched } else { Walked::Failed };
+            };
+            if symbol == b'*' {
+                return Walked::Star(at, text);
+            }
+            let Some(&byte) = self.text.get(text) else { return Walked::Failed };
             let next = match symbol {
                 b'\\' => self.literal(self.pattern.get(at + 1).copied(), byte).then_some(at + 2),
                 b'?' => (!(self.mode.is_path && byte == b'/')).then_some(at + 1),
                 b'[' => self.bracket(at + 1, byte),
                 literal => self.literal(Some(literal), byte).then_some(at + 1),
             };
-            let Some(next) = next else { return false };
+            let Some(next) = next else { return Walked::Failed };
             (at, text) = (next, text + 1);
         }
     }
 
-    fn literal(&self, symbol: Option<u8>, byte: u8) -> bool {
-        symbol.is_some_and(|symbol| self.folded(symbol) == self.folded(byte))
-    }
-
-    fn folded(&self, byte: u8) -> u8 {
-        if self.mode.ignores_case { byte.to_ascii_lowercase() } else { byte }
-    }
-
-    fn star(&mut self, at: usize, text: usize) -> bool {
+    fn choice(&self, at: usize, text: usize) -> Choice {
         let rest = at + self.pattern[at..].iter().take_while(|byte| **byte == b'*').count();
         let is_double = rest - at > 1;
         let crosses = !self.mode.is_path || (is_double && self.stands_alone(at, rest));
-        if self.mode.is_path
-            && crosses
-            && self.pattern.get(rest) == Some(&b'/')
-            && self.remembered(rest + 1, text)
-        {
-            // `**/` matches no directory, too.
-            return true;
-        }
-        for end in text..=self.text.len() {
-            if self.remembered(rest, end) {
-                return true;
-            }
-            if !crosses && self.text.get(end) == Some(&b'/') {
-                return false;
-            }
-        }
-        false
+        let is_optional = self.mode.is_path && crosses && self.pattern.get(rest) == Some(&b'/');
+        Choice { rest, end: Some(text), crosses, without: is_optional.then_some((rest + 1, text)) }
     }
 
     /// Whether two stars have a slash or an end of the pattern on both sides.
@@ -81,18 +104,24 @@ impl Matcher<'_> {
         before && matches!(&self.pattern[rest..], [] | [b'/', ..] | [b'\\', b'/', ..])
     }
 
-    fn remembered(&mut self, at: usize, text: usize) -> bool {
+    fn is_new(&mut self, (at, text): (usize, usize)) -> bool {
         let columns = self.text.len() + 1;
-        if self.failed.is_empty() {
-            self.failed = vec![0; ((self.pattern.len() + 1) * columns).div_ceil(64)];
+        if self.tried.is_empty() {
+            self.tried = vec![0; ((self.pattern.len() + 1) * columns).div_ceil(64)];
         }
         let place = at * columns + text;
         let (word, bit) = (place / 64, 1_u64 << (place % 64));
-        if self.failed[word] & bit != 0 {
-            return false;
-        }
-        self.failed[word] |= bit;
-        self.run(at, text)
+        let is_new = self.tried[word] & bit == 0;
+        self.tried[word] |= bit;
+        is_new
+    }
+
+    fn literal(&self, symbol: Option<u8>, byte: u8) -> bool {
+        symbol.is_some_and(|symbol| self.folded(symbol) == self.folded(byte))
+    }
+
+    fn folded(&self, byte: u8) -> u8 {
+        if self.mode.ignores_case { byte.to_ascii_lowercase() } else { byte }
     }
 
     /// Where the pattern goes on behind a bracket expression that matches the byte.
@@ -180,6 +209,18 @@ impl Matcher<'_> {
     }
 }
 
+impl Choice {
+    fn next(&mut self, text: &[u8]) -> Option<(usize, usize)> {
+        if let Some(without) = self.without.take() {
+            return Some(without);
+        }
+        let end = self.end.take()?;
+        let may_go_on = end < text.len() && (self.crosses || text[end] != b'/');
+        self.end = may_go_on.then_some(end + 1);
+        Some((self.rest, end))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +268,9 @@ mod tests {
 
     #[test]
     fn a_hostile_glob_takes_no_longer_than_another() {
-        let pattern = "a*".repeat(200) + "b";
-        assert!(!wildmatch(pattern.as_bytes(), "a".repeat(2000).as_bytes(), PATH));
+        let pattern = "a*".repeat(4000) + "b";
+        assert!(!wildmatch(pattern.as_bytes(), "a".repeat(8000).as_bytes(), PATH));
+        assert!(wildmatch("*a".repeat(4000).as_bytes(), "a".repeat(8000).as_bytes(), PATH));
+        assert!(!wildmatch("*".repeat(20 << 10).as_bytes(), b"a", PATH));
     }
 }

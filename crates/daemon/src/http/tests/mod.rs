@@ -36,7 +36,7 @@ use crate::services::{
 use crate::settings::{PartialSettings, Settings, Surroundings};
 use crate::state::State;
 use crate::volumes::{
-    BackupJob, BackupVolume, BucketVolume, VolumeError, VolumeId, VolumeMount, VolumeStatus,
+    BackupJob, BackupVolume, BucketVolume, FreezeSandbox, VolumeError, VolumeId, VolumeMount, VolumeStatus,
 };
 
 /// A bridge id.
@@ -88,6 +88,7 @@ impl ServeVolumes for NoVolumes {
         _: BackupJob,
         _: Vec<OwnedFd>,
         _: mpsc::Sender<Progress>,
+        _: &dyn FreezeSandbox,
     ) -> Result<Manifest, VolumeError> {
         Err(VolumeError::plain("this is a test"))
     }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::catalogue::{info, left_out};
+use super::freeze::SandboxFreezer;
 use super::place::Place;
 use crate::error::ServiceError;
 use crate::services::{Live, Services};
@@ -71,6 +72,7 @@ impl Services {
             options,
             preview: true,
             overlay: None,
+            freeze: false,
         };
         let seen = self.volumes.preview_backup(job, directory).await;
         let seen = seen.map_err(|error| ServiceError::BackupCreate { reason: error.message })?;
@@ -102,7 +104,7 @@ impl Services {
         if place.embedded {
             self.store.ensure_bucket(&place.store.bucket).await.map_err(|error| failed(chain(&error)))?;
         }
-        let (dir, local_bucket) = (options.dir.clone(), options.local_bucket);
+        let (dir, local_bucket, freeze) = (options.dir.clone(), options.local_bucket, options.freeze);
         let record = (!options.full).then(|| self.record_of(live, &dir));
         let layers = if options.full { None } else { layers(live, &dir, &directory).await };
         let (overlay, layer) = layers.unzip();
@@ -112,9 +114,11 @@ impl Services {
             options: create_options(options, place.prefix, record),
             preview: false,
             overlay,
+            freeze,
         };
         let directories = [directory].into_iter().chain(layer).collect();
-        let made = self.volumes.create_backup(job, directories, progress).await;
+        let freezer = SandboxFreezer::new(&live.sandbox);
+        let made = self.volumes.create_backup(job, directories, progress, &freezer).await;
         let manifest = made.map_err(|error| failed(error.message))?;
         let backup =
             DirectoryBackup { id: manifest.id.to_string(), dir, local_bucket: local_bucket.then_some(true) };

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod create;
+mod freeze;
 mod place;
 mod restore;
 mod transfer;
