@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -199,6 +200,18 @@ impl Group {
             Err(_) if setting.optional => Ok(()),
             other => other.doing(format!("set {} of the control group", setting.file)),
         }
+    }
+
+    /// Moves the calling thread into the groups of version 1, so that what it clones is born there. Unlike a whole
+    /// process a thread that moves itself does not wait for anything; it cannot be moved in version 2.
+    pub(crate) fn enter_with_thread(&self) -> io::Result<()> {
+        let separate = self.directories().filter(|directory| Some(*directory) != self.unified.as_ref());
+        separate.into_iter().try_for_each(|directory| std::fs::write(directory.join("tasks"), "0"))
+    }
+
+    /// The group of version 2, if there is one.
+    pub(crate) fn open_unified(&self) -> io::Result<Option<OwnedFd>> {
+        self.unified.as_deref().map(crate::overlay::open_path).transpose()
     }
 
     /// Puts a process and its future children in.
