@@ -236,6 +236,16 @@ impl Group {
         list.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
     }
 
+    /// Where the kernel counts processes that it killed for the memory limit, and that limit.
+    pub(crate) fn memory_report(&self) -> Option<(PathBuf, u64)> {
+        let separate =
+            self.separate.get("memory").map(|group| (group, "memory.oom_control", "memory.limit_in_bytes"));
+        let unified = self.unified.as_ref().map(|group| (group, "memory.events", "memory.max"));
+        let (group, report, limit) = separate.or(unified)?;
+        let limit = std::fs::read_to_string(group.join(limit)).ok()?;
+        Some((group.join(report), limit.trim().parse().ok()?))
+    }
+
     /// Whether there is any group at all, so that [`Self::processes`] means something.
     pub(crate) fn exists(&self) -> bool {
         self.directories().next().is_some()

@@ -107,11 +107,7 @@ fn written(plan: &Plan) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn shake_hands(
-    socket: BorrowedFd<'_>,
-    joined: Result<(), Failure>,
-    process: &Process,
-) -> Result<(), Error> {
+fn shake_hands(socket: BorrowedFd<'_>, joined: Result<(), Failure>, process: &Process) -> Result<(), Error> {
     // If init failed before it read this, its report is waiting.
     let _ = joined.is_ok() && sockets::send(socket, &[handshake::GO], &[]).is_ok();
     if let (Err(failure), false) = (joined, process.has_ended()) {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use sandkeep_api::client::TerminalFrame;
 use sandkeep_api::{
     Client, EnvironmentChanges, ErrorCode, ExecRequest, ExecResult, OutputEncoding, ProcessStatus,
-    SandboxOptions, SessionChoice, SessionRequest, StartProcess, WaitForExit, WaitForLog,
-    WaitForPort,
+    SandboxOptions, SessionChoice, SessionRequest, StartProcess, WaitForExit, WaitForLog, WaitForPort,
 };
 use serde_json::json;
 
