@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -257,6 +258,18 @@ impl Group {
         unified.filter(|freezer| freezer.control.exists()).or_else(separate)
     }
 
+    /// Moves the calling thread into the groups of version 1, so that what it clones is born there. Unlike a whole
+    /// process a thread that moves itself does not wait for anything; it cannot be moved in version 2.
+    pub(crate) fn enter_with_thread(&self) -> io::Result<()> {
+        let separate = self.directories().filter(|directory| Some(*directory) != self.unified.as_ref());
+        separate.into_iter().try_for_each(|directory| std::fs::write(directory.join("tasks"), "0"))
+    }
+
+    /// The group of version 2, if there is one.
+    pub(crate) fn open_unified(&self) -> io::Result<Option<OwnedFd>> {
+        self.unified.as_deref().map(crate::overlay::open_path).transpose()
+    }
+
     /// Puts a process and its future children in.
     pub(crate) fn join(&self, pid: i32) -> io::Result<()> {
         self.directories().try_for_each(|d| std::fs::write(d.join("cgroup.procs"), pid.to_string()))
@@ -281,6 +294,16 @@ impl Group {
         let read = |directory: &PathBuf| std::fs::read_to_string(directory.join("cgroup.procs")).ok();
         let list = self.directories().find_map(read).unwrap_or_default();
         list.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
+    }
+
+    /// Where the kernel counts processes that it killed for the memory limit, and that limit.
+    pub(crate) fn memory_report(&self) -> Option<(PathBuf, u64)> {
+        let separate =
+            self.separate.get("memory").map(|group| (group, "memory.oom_control", "memory.limit_in_bytes"));
+        let unified = self.unified.as_ref().map(|group| (group, "memory.events", "memory.max"));
+        let (group, report, limit) = separate.or(unified)?;
+        let limit = std::fs::read_to_string(group.join(limit)).ok()?;
+        Some((group.join(report), limit.trim().parse().ok()?))
     }
 
     /// Whether there is any group at all, so that [`Self::processes`] means something.

@@ -25,6 +25,7 @@ use crate::agent::calls::{self, CommandEnd};
 use crate::agent::protocol::{self, Ending, Request};
 use crate::environment::STANDARD;
 use crate::follow::message;
+use crate::memory::KillsBefore;
 use crate::sys::sockets;
 
 /// How long others than the program itself may keep its output open.
@@ -32,6 +33,9 @@ const LINGER: Duration = Duration::from_millis(250);
 
 /// Most bytes of one event; also the size of a pipe.
 const CHUNK: usize = 64 * 1024;
+
+/// Exit code of a program that died of SIGKILL.
+const KILLED: i32 = 128 + libc::SIGKILL;
 
 /// `bash -c` where there is a bash, decided inside, where the line runs.
 pub(crate) const SHELL: &str =
@@ -119,6 +123,7 @@ pub struct Execution {
     timeout: Duration,
     state: State,
     stderr_ends_a_line: bool,
+    memory: Option<KillsBefore>,
 }
 
 /// One of the two output pipes.
@@ -180,7 +185,13 @@ impl Execution {
             timeout: request.timeout.unwrap_or_default(),
             state: State::Running,
             stderr_ends_a_line: true,
+            memory: None,
         })
+    }
+
+    /// Tells a program that is killed whether it was for want of memory.
+    pub(crate) fn watching(self, memory: Option<KillsBefore>) -> Self {
+        Self { memory, ..self }
     }
 
     /// A session's command that was sent over this connection.
@@ -192,6 +203,7 @@ impl Execution {
             timeout: Duration::ZERO,
             state: State::Queued,
             stderr_ends_a_line: true,
+            memory: None,
         })
     }
 
@@ -233,8 +245,10 @@ impl Execution {
             }
             State::Draining { end, .. } if self.stdout.pipe.is_none() && self.stderr.pipe.is_none() => {
                 self.state = end.map_or(State::Over, State::Exiting);
-                let timed_out = matches!(end, Some(End::Exit(status)) if status.timed_out);
-                if timed_out { Some(Some(self.timeout_line())) } else { self.without_waiting() }
+                match self.last_line(end) {
+                    Some(line) => Some(Some(self.own_line(&line))),
+                    None => self.without_waiting(),
+                }
             }
             State::Draining { end, until: None } if self.stdout.owed == 0 && self.stderr.owed == 0 => {
                 self.state = State::Draining { end, until: Some(Instant::now() + LINGER) };
@@ -244,10 +258,21 @@ impl Execution {
         }
     }
 
-    fn timeout_line(&self) -> ExecEvent {
+    /// What we have to say about an end, on standard error.
+    fn last_line(&self, end: Option<End>) -> Option<String> {
+        match end? {
+            End::Exit(status) if status.timed_out => {
+                Some(format!("Command timed out after {}ms\n", self.timeout.as_millis()))
+            }
+            End::Exit(ExitStatus { code: KILLED, .. })
+            | End::Lost(SessionLoss::Terminated { code: KILLED }) => self.memory.as_ref()?.explanation(),
+            End::Exit(_) | End::Lost(_) => None,
+        }
+    }
+
+    fn own_line(&self, line: &str) -> ExecEvent {
         let start = if self.stderr_ends_a_line { "" } else { "\n" };
-        let line = format!("{start}Command timed out after {}ms\n", self.timeout.as_millis());
-        ExecEvent::Stderr(line.into())
+        ExecEvent::Stderr(format!("{start}{line}").into())
     }
 
     async fn happening(&self) -> Happening {

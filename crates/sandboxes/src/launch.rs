@@ -15,6 +15,7 @@ use crate::error::{Doing, Failure};
 use crate::init::{Plan, handshake};
 use crate::sys::processes::{Process, Program, start};
 use crate::sys::sockets;
+use crate::sys::threads::in_thread;
 use crate::userns::namespace_of;
 use crate::{Error, RuntimeSettings, mountinfo};
 
@@ -39,8 +40,12 @@ pub(crate) fn launch(
     listener: OwnedFd,
 ) -> Result<Launched, Error> {
     let (ours, theirs) = sockets::pair().doing("make the handshake").map_err(Failure::starting)?;
-    let process = spawn(settings, plan, theirs, listener).map_err(Failure::starting)?;
-    let finished = shake_hands(ours.as_fd(), group, &process).and_then(|()| {
+    let program = program(settings, plan, theirs, listener).map_err(Failure::starting)?;
+    let (process, is_in_groups) = start_in(group, &program).doing("start init").map_err(Failure::starting)?;
+    // Its end of the handshake is only its own from here on.
+    drop(program);
+    let joined = if is_in_groups { Ok(()) } else { group.join(process.pid).doing("join the control groups") };
+    let finished = shake_hands(ours.as_fd(), joined, &process).and_then(|()| {
         let mounts = mountinfo::of(process.pid).doing("read the mount table").map_err(Failure::starting)?;
         Ok(mounts.iter().map(|mount| mount.id).collect())
     });
@@ -55,24 +60,40 @@ pub(crate) fn launch(
     }
 }
 
-fn spawn(
+/// Starts init, born in its groups where that works; whether it is in them. A thread of its own, which is moved.
+fn start_in(group: &Group, program: &Program) -> io::Result<(Process, bool)> {
+    in_thread(|| {
+        let unified = group.enter_with_thread().and_then(|()| group.open_unified());
+        let Ok(unified) = unified else { return Ok((start(program, NAMESPACES, None)?, false)) };
+        match start(program, NAMESPACES, unified.as_ref().map(AsFd::as_fd)) {
+            Ok(process) => Ok((process, true)),
+            // Hidden by a filter, or a group that takes no processes: perhaps it can still be joined.
+            Err(error) if unified.is_some() => {
+                tracing::debug!(%error, "init cannot be born in its control group");
+                Ok((start(program, NAMESPACES, None)?, false))
+            }
+            Err(error) => Err(error),
+        }
+    })
+}
+
+fn program(
     settings: &RuntimeSettings,
     plan: &Plan,
     handshake: OwnedFd,
     listener: OwnedFd,
-) -> Result<Process, Failure> {
+) -> Result<Program, Failure> {
     let user_namespace = namespace_of(plan.id_base).doing("make a user namespace")?;
     let plan = written(plan).doing("write the plan")?;
     let name = settings.program.file_name().unwrap_or_else(|| OsStr::new("sandkeep"));
     let texts = [name].into_iter().chain(settings.init_arguments.iter().map(OsStr::new));
     let arguments = texts.map(c_string).collect::<io::Result<_>>().doing("read the settings")?;
-    let program = Program {
+    Ok(Program {
         path: c_string(settings.program.as_os_str()).doing("read the settings")?,
         arguments,
         // In the order of `init::Inheritance`.
         inherited: vec![handshake, plan, listener, user_namespace],
-    };
-    start(&program, NAMESPACES).doing("start init")
+    })
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
@@ -86,9 +107,7 @@ fn written(plan: &Plan) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn shake_hands(socket: BorrowedFd<'_>, group: &Group, process: &Process) -> Result<(), Error> {
-    // While init builds: joining waits for the kernel, 10 ms and more for each tree.
-    let joined = group.join(process.pid).doing("join the control groups");
+fn shake_hands(socket: BorrowedFd<'_>, joined: Result<(), Failure>, process: &Process) -> Result<(), Error> {
     // If init failed before it read this, its report is waiting.
     let _ = joined.is_ok() && sockets::send(socket, &[handshake::GO], &[]).is_ok();
     if let (Err(failure), false) = (joined, process.has_ended()) {

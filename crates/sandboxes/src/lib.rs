@@ -16,6 +16,7 @@ mod follow;
 mod holders;
 mod init;
 mod launch;
+mod memory;
 mod mountinfo;
 mod network;
 mod overlay;

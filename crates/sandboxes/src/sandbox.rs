@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::attach::{Inside, Refusal};
 use crate::error::Failure;
+use crate::memory::{KillsBefore, MemoryKills};
 use crate::overlay::UpperLayer;
 use crate::record::{Places, Record, Running};
 use crate::runtime::Shared;
@@ -32,6 +33,8 @@ pub struct Sandbox(Arc<Inner>);
 pub(crate) struct Inner {
     record: Record,
     own_mounts: Vec<u64>,
+    /// None where memory is not limited.
+    memory: Option<Arc<MemoryKills>>,
     process: Process,
     /// Readable when pid 1 has ended.
     end: AsyncFd<OwnedFd>,
@@ -103,6 +106,10 @@ impl Sandbox {
         Ok(Self(Arc::new(Inner {
             places: Places::new(&shared.settings.state, &record.name),
             own_mounts: running.own_mounts,
+            memory: record
+                .group
+                .memory_report()
+                .and_then(|(report, limit)| MemoryKills::open(&report, limit)),
             record,
             process,
             end,
@@ -151,7 +158,8 @@ impl Sandbox {
     pub async fn exec(&self, request: ExecRequest) -> Result<Execution, Error> {
         let message = request.to_message().map_err(|source| system("run a program", source))?;
         let connection = self.connect().await?;
-        Execution::start(connection, &message, self.id_base()).map_err(|source| self.agent_error(&source))
+        let started = Execution::start(connection, &message, self.id_base());
+        Ok(started.map_err(|source| self.agent_error(&source))?.watching(self.memory_kills()))
     }
 
     pub(crate) async fn connect(&self) -> Result<OwnedFd, Error> {
@@ -170,6 +178,10 @@ impl Sandbox {
 
     pub(crate) fn agent_error(&self, error: &io::Error) -> Error {
         if self.is_running() { Error::Agent { what: error.to_string() } } else { Error::Gone }
+    }
+
+    pub(crate) fn memory_kills(&self) -> Option<KillsBefore> {
+        self.0.memory.as_ref().map(MemoryKills::now)
     }
 
     /// Opens a directory inside, for archiving it. Relative paths, here and below, are relative to /workspace.

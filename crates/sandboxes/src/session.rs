@@ -110,6 +110,7 @@ impl Sandbox {
         let SessionCommand { line, env, cwd, timeout } = command;
         let command = SessionScript { line, env, cwd, timeout };
         let connection = self.call(&Call::Command { session: session.into(), command }).await?;
-        Execution::in_session(connection).map_err(|error| self.agent_error(&error))
+        let execution = Execution::in_session(connection).map_err(|error| self.agent_error(&error))?;
+        Ok(execution.watching(self.memory_kills()))
     }
 }

@@ -241,7 +241,7 @@ fn the_command_line_is_a_real_terminal() {
     let program = env!("CARGO_BIN_EXE_sandkeep");
     let script = |keys: &str| {
         let line = format!(
-            "stty cols 90 rows 20; {program} sandbox shell demo --url {}; echo code=$?; stty -a | grep -o ' icanon'",
+            "stty cols 90 rows 20; {program} sandbox shell demo --url {}; echo code=\\$?; stty -a | grep -o ' icanon'",
             service.url()
         );
         let typed = format!("{keys} | script -qec \"{line}\" /dev/null");

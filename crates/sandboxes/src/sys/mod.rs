@@ -1,6 +1,7 @@
 //! System calls that need `unsafe` or that rustix does not have. No policy here: each function is one call, or a few
 //! that only make sense together.
 
+mod birth;
 pub(crate) mod mounts;
 pub(crate) mod processes;
 pub(crate) mod signals;

@@ -61,8 +61,13 @@ extern "C" fn execute(plan: *mut c_void) -> c_int {
     }
 }
 
-/// Starts a program in the given new namespaces (`CLONE_NEW*`). Costs the same however much memory we use.
-pub(crate) fn start(program: &Program, namespaces: c_int) -> io::Result<Process> {
+/// Starts a program in the given new namespaces (`CLONE_NEW*`), if one is given in a control group of version 2. Costs
+/// the same however much memory we use.
+pub(crate) fn start(
+    program: &Program,
+    namespaces: c_int,
+    group: Option<BorrowedFd<'_>>,
+) -> io::Result<Process> {
     let lift = |descriptor: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(descriptor, ABOVE_INHERITED);
     let lifted = program.inherited.iter().map(|d| lift(d.as_fd())).collect::<Result<Vec<_>, _>>()?;
     let null = lift(std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?.as_fd())?;
@@ -80,8 +85,14 @@ pub(crate) fn start(program: &Program, namespaces: c_int) -> io::Result<Process>
     };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | namespaces;
     let mut stack = ChildStack::new();
+    let plan = std::ptr::from_ref(&plan).cast_mut().cast();
     // SAFETY: `execute` only makes system calls; plan and stack outlive the child's use of our memory (CLONE_VFORK).
-    unsafe { clone_process(execute, &mut stack, flags, std::ptr::from_ref(&plan).cast_mut().cast()) }
+    unsafe {
+        match group {
+            Some(group) => super::birth::clone_into(group, execute, &mut stack.0, flags, plan),
+            None => clone_process(execute, &mut stack, flags, plan),
+        }
+    }
 }
 
 struct ChildStack(Vec<u8>);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sandkeep_sandboxes::{ExecEvent, ExecRequest, ExitStatus, SandboxSpec};
+use sandkeep_sandboxes::{ExecEvent, ExecRequest, ExitStatus, SandboxSpec, SessionCommand};
 
-use crate::world::{World, argv, code, run, sh, shell, until};
+use crate::world::{World, argv, code, finish, run, sh, shell, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_exact_in_both_forms() {
@@ -175,6 +175,13 @@ async fn limits_hold() {
     if controllers.contains_key("memory") {
         let output = run(&sandbox, argv(&[b"python3", b"-c", b"x = b'x' * (200 << 20)"])).await;
         assert_eq!(output.status.code, 137, "{}", output.errors());
+        assert_eq!(output.errors(), "Killed: the sandbox has used up its memory (limit 64 MiB)");
+        let line = "python3 -c 'x = \"x\" * (200 << 20)'".to_owned();
+        let command = SessionCommand { line, ..SessionCommand::default() };
+        let output = finish(sandbox.exec_in_session("s", command).await.unwrap()).await.unwrap();
+        assert!(output.errors().ends_with("has used up its memory (limit 64 MiB)"), "{}", output.errors());
+        let shot = run(&sandbox, shell("printf x >&2; kill -9 $$")).await;
+        assert_eq!((shot.status.code, shot.errors().as_str()), (137, "x"));
     }
     if controllers.contains_key("pids") {
         let line = "for i in $(seq 50); do sleep 5 >/dev/null 2>&1 & done; wait";

@@ -1,15 +1,13 @@
 //! `sandkeep sandbox shell`: this terminal becomes one of the sandbox.
 
-use std::io::{IsTerminal, Stdin, Write, stdin, stdout};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{IsTerminal, Read, Stdin, Write, stdin, stdout};
 use std::process::ExitCode;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use sandkeep_api::TerminalNotice;
 use sandkeep_api::client::{TerminalConnection, TerminalFrame};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, channel};
 
 use super::super::{Result, service};
 use crate::arguments::ShellArguments;
@@ -21,6 +19,9 @@ const DETACH: u8 = 0x1d;
 /// Of one key or pasted text.
 const CHUNK: usize = 4096;
 
+/// Chunks that wait for the connection.
+const KEYS: usize = 16;
+
 pub(super) async fn run(arguments: ShellArguments) -> Result<ExitCode> {
     let input = stdin();
     if !input.is_terminal() || !stdout().is_terminal() {
@@ -31,7 +32,7 @@ pub(super) async fn run(arguments: ShellArguments) -> Result<ExitCode> {
     let (session, shell) = (arguments.session.as_deref(), arguments.shell.as_deref());
     let connection = client.terminal(&arguments.id, session, shell, size()?).await?;
     let raw = RawMode::enter(input)?;
-    let end = Shell { connection, keys: keys()? }.show().await;
+    let end = Shell { connection, keys: keys() }.show().await;
     drop(raw);
     match end? {
         End::Exit(code) => Ok(ExitCode::from(code as u8)),
@@ -52,7 +53,7 @@ enum End {
 
 struct Shell {
     connection: TerminalConnection,
-    keys: AsyncFd<OwnedFd>,
+    keys: Receiver<Vec<u8>>,
 }
 
 impl Shell {
@@ -68,8 +69,8 @@ impl Shell {
                     Some(TerminalFrame::Notice(TerminalNotice::Error { message })) => return Err(Error::new(message)),
                     None => return Err(Error::new("the connection broke").hint("the shell goes on: open it again")),
                 },
-                typed = read(&self.keys) => {
-                    let typed = typed?;
+                typed = self.keys.recv() => {
+                    let typed = typed.unwrap_or_default();
                     if typed.is_empty() || typed.contains(&DETACH) {
                         return Ok(End::Detached);
                     }
@@ -84,24 +85,20 @@ impl Shell {
     }
 }
 
-/// A descriptor of the terminal to wait for. It stays blocking, since it is shared with whoever started us.
-fn keys() -> Result<AsyncFd<OwnedFd>> {
-    let unusable = while_doing("cannot read the terminal");
-    let descriptor = stdin().as_fd().try_clone_to_owned();
-    descriptor.and_then(|keys| AsyncFd::with_interest(keys, Interest::READABLE)).map_err(unusable)
-}
-
-async fn read(keys: &AsyncFd<OwnedFd>) -> Result<Vec<u8>> {
-    let mut buffer = vec![0; CHUNK];
-    let mut ready = keys.readable().await.map_err(while_doing("cannot read the terminal"))?;
-    // Only called when there is something: one read does not block.
-    let length = rustix::io::read(keys.get_ref(), &mut buffer[..]);
-    let length = length.map_err(std::io::Error::from).map_err(while_doing("cannot read the terminal"))?;
-    if length < CHUNK {
-        ready.clear_ready();
-    }
-    buffer.truncate(length);
-    Ok(buffer)
+/// What is typed. A thread reads it, since a terminal cannot be read without blocking while others use it, too; the
+/// thread ends with the process.
+fn keys() -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel(KEYS);
+    std::thread::spawn(move || {
+        let mut buffer = [0; CHUNK];
+        while let Ok(length) = stdin().lock().read(&mut buffer) {
+            let is_end = length == 0;
+            if sender.blocking_send(buffer[..length].to_vec()).is_err() || is_end {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 fn write(bytes: &[u8]) -> Result<()> {
