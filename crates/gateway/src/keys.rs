@@ -198,3 +198,31 @@ fn random_credentials() -> io::Result<Credentials> {
     let id = format!("SK{}", &BASE32_NOPAD.encode(&key_file::random::<12>()?)[..18]);
     Ok(Credentials::new(id, BASE64URL_NOPAD.encode(&key_file::random::<30>()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use sandkeep_objects::sigv4::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn derived_keys_are_those_of_their_scope_and_few_are_kept() {
+        let ring = KeyRing::random().expect("randomness");
+        let day = |number: u32| {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400) * number;
+            Scope::s3(&Timestamp::new(time), "auto")
+        };
+        for number in (0..DERIVED as u32 + 5).chain(0..3) {
+            for key in ring.keys() {
+                let fresh = SigningKey::derive(&key.credentials.secret_access_key, &day(number));
+                for _ in 0..2 {
+                    let found = ring.signing_key(key, &day(number)).sign("text");
+                    assert!(found.matches(&fresh.sign("text")), "day {number} of {}", key.name);
+                }
+            }
+        }
+        assert_eq!(ring.derived.0.lock().expect("no panic").len(), DERIVED);
+    }
+}

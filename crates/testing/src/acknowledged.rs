@@ -4,7 +4,7 @@
 //! each is neither acknowledged nor refused. That key may be as before or as after; every other is exactly as last
 //! acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -123,10 +123,8 @@ impl Acknowledged {
         let attempted = std::mem::take(&mut self.ledger().attempted);
         let mut listed = listed(store).await?;
         let mut wrong = Vec::new();
-        let keys: Vec<String> = {
-            let ledger = self.ledger();
-            ledger.acknowledged.keys().chain(attempted.keys()).cloned().collect()
-        };
+        let keys: BTreeSet<String> =
+            self.ledger().acknowledged.keys().chain(attempted.keys()).cloned().collect();
         for key in keys {
             let before = self.ledger().acknowledged.get(&key).copied().flatten();
             let possible = [Some(before), attempted.get(&key).copied()];

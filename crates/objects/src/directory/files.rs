@@ -1,11 +1,14 @@
 //! Body files: where they lie, how one is made, and how one that nobody needs any more goes away.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::buffers::Buffers;
 use super::failure::io_failure;
@@ -15,6 +18,10 @@ use crate::Result;
 /// Names a body file: 63 random bits, of which the first eight choose the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FileId(u64);
+
+/// How long deletions wait for others to share their sync with, and how many do at most.
+const SETTLE: Duration = Duration::from_millis(200);
+const SETTLE_COUNT: usize = 1024;
 
 /// Bits below those that choose the directory.
 const NAME_BITS: u32 = 55;
@@ -62,7 +69,7 @@ pub(super) struct Files {
     unsynced: AtomicBool,
     /// Ids that the index has registered as pending and no file uses yet.
     reserved: Mutex<Vec<FileId>>,
-    /// Ids whose files are gone; the next commit forgets that they were pending.
+    /// Ids whose files are durably gone; the next commit forgets that they were pending.
     settled: Arc<Mutex<Vec<FileId>>>,
     /// Files to delete, for a thread of its own: deleting gigabytes takes time that commits do not have.
     unwanted: mpsc::Sender<FileId>,
@@ -159,9 +166,10 @@ impl Files {
         let _ = self.unwanted.send(id);
     }
 
-    /// Deletes the file of a pending id after a crash, if there is one.
-    pub(super) fn delete_orphan(&self, id: FileId) -> Result<()> {
-        remove_if_there(&self.path(id)).map_err(io_failure)
+    /// Deletes the files of pending ids after a crash, those that there are, so that they do not come back.
+    pub(super) fn delete_orphans(&self, ids: &[FileId]) -> Result<()> {
+        ids.iter().try_for_each(|id| remove_if_there(&self.path(*id))).map_err(io_failure)?;
+        sync_deletions(&self.root, ids).map_err(io_failure)
     }
 
     fn path(&self, id: FileId) -> PathBuf {
@@ -222,13 +230,43 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Deletes files, and passes their ids on when that is durable: an id that is forgotten earlier would be a file that
+/// comes back with a power cut and that nobody knows.
 fn reclaim(root: &Path, requests: &mpsc::Receiver<FileId>, settled: &Mutex<Vec<FileId>>) {
-    for id in requests {
-        match remove_if_there(&body_path(root, id)) {
-            Ok(()) => settled.lock().unwrap_or_else(PoisonError::into_inner).push(id),
-            Err(error) => {
+    let mut deleted = Vec::new();
+    loop {
+        let wanted = match deleted.is_empty() {
+            true => requests.recv().map_err(RecvTimeoutError::from),
+            false => requests.recv_timeout(SETTLE),
+        };
+        match wanted.map(|id| (id, remove_if_there(&body_path(root, id)))) {
+            Ok((id, Ok(()))) => deleted.push(id),
+            Ok((id, Err(error))) => {
                 tracing::warn!(%error, file = ?id, "cannot delete a body file, the next start will try again");
             }
+            Err(_) if deleted.is_empty() => return,
+            Err(_) => settle(root, &mut deleted, settled),
+        }
+        if deleted.len() >= SETTLE_COUNT {
+            settle(root, &mut deleted, settled);
         }
     }
+}
+
+fn settle(root: &Path, deleted: &mut Vec<FileId>, settled: &Mutex<Vec<FileId>>) {
+    match sync_deletions(root, deleted) {
+        Ok(()) => settled.lock().unwrap_or_else(PoisonError::into_inner).append(deleted),
+        Err(error) => tracing::warn!(%error, "cannot sync deletions, the next start will do them again"),
+    }
+    deleted.clear();
+}
+
+/// Makes it durable that files are gone, with one sync for each directory.
+fn sync_deletions(root: &Path, ids: &[FileId]) -> io::Result<()> {
+    let directories: BTreeSet<String> = ids.iter().map(|id| id.directory()).collect();
+    directories.iter().try_for_each(|name| match sync_directory(&root.join(name)) {
+        // Nothing was ever written there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    })
 }

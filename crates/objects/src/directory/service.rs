@@ -1,6 +1,7 @@
 //! The store as a whole: opening it, and its buckets.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,7 +94,7 @@ impl DirectoryService {
 
 impl Inner {
     fn open(directory: &Path) -> Result<Self> {
-        make_directory(directory).map_err(io_failure)?;
+        make_durably(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(io_failure)?;
         let lock = StoreLock::take(directory)?;
         let index = directory.join("index.sqlite");
@@ -127,6 +128,17 @@ impl Inner {
             self.files.add_reserved(ids);
         }
     }
+}
+
+/// Makes the directory of the store so that its name survives a power cut.
+fn make_durably(directory: &Path) -> Result<()> {
+    make_directory(directory).map_err(io_failure)?;
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // One that may not be read was made by somebody else, long before.
+    sync_directory(parent).or_else(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => Ok(()),
+        _ => Err(io_failure(error)),
+    })
 }
 
 fn reserve(change: &Change<'_>) -> Result<Vec<FileId>> {

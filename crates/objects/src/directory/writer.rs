@@ -95,8 +95,8 @@ impl Drop for Writer {
 
 fn collect_orphans(connection: &Connection, files: &Files) -> Result<()> {
     let mut select = connection.prepare("SELECT id FROM pending")?;
-    let mut ids = select.query_map([], |row| Ok(FileId::from_sql(row.get(0)?)))?;
-    ids.try_for_each(|id| files.delete_orphan(id?))?;
+    let ids = select.query_map([], |row| Ok(FileId::from_sql(row.get(0)?)))?;
+    files.delete_orphans(&ids.collect::<rusqlite::Result<Vec<_>>>()?)?;
     connection.execute("DELETE FROM pending", [])?;
     Ok(())
 }

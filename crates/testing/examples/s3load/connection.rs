@@ -1,5 +1,6 @@
 //! One kept connection of HTTP/1.1, as far as S3 endpoints need it.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -34,23 +35,23 @@ impl Target {
 pub(crate) struct Call<'c> {
     method: &'static str,
     place: String,
-    pub(crate) body: &'c [u8],
+    pub(crate) body: Cow<'c, [u8]>,
     hashed: bool,
 }
 
 impl<'c> Call<'c> {
     pub(crate) fn of(method: &'static str, place: String) -> Self {
-        Self { method, place, body: &[], hashed: true }
+        Self { method, place, body: Cow::Borrowed(&[]), hashed: true }
     }
 
     /// A body whose SHA-256 is signed, as SDKs do it.
-    pub(crate) fn with(self, body: &'c [u8]) -> Self {
-        Self { body, ..self }
+    pub(crate) fn with(self, body: impl Into<Cow<'c, [u8]>>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// A body that the signature does not cover, as over TLS.
     pub(crate) fn unhashed(self, body: &'c [u8]) -> Self {
-        Self { body, hashed: false, ..self }
+        Self { body: body.into(), hashed: false, ..self }
     }
 }
 
@@ -87,10 +88,10 @@ impl Connection {
     pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<Answer, Failure> {
         let head = self.head(call)?;
         if call.body.len() <= 64 * 1024 {
-            self.stream.write_all(&[&head, call.body].concat())?;
+            self.stream.write_all(&[&head[..], &call.body].concat())?;
         } else {
             self.stream.write_all(&head)?;
-            self.stream.write_all(call.body)?;
+            self.stream.write_all(&call.body)?;
         }
         self.read_answer(call)
     }
@@ -101,7 +102,7 @@ impl Connection {
         let request =
             http::Request::builder().method(call.method).uri(&uri).header("host", &self.target.endpoint);
         let (mut parts, ()) = request.body(())?.into_parts();
-        let payload = if call.hashed { PayloadHash::of(call.body) } else { PayloadHash::Unsigned };
+        let payload = if call.hashed { PayloadHash::of(&call.body) } else { PayloadHash::Unsigned };
         self.target.signer.sign(&mut parts, &payload, SystemTime::now());
         Ok(written(&parts, &uri, call.body.len()))
     }

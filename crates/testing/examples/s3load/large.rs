@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::connection::{Call, Connection};
 use crate::figures::Figures;
-use crate::{Failure, Load, encoded};
+use crate::{Failure, Load, SHIFT, content, encoded, shifted};
 
 /// Lists everything below the prefix, page after page of 1,000.
 pub(crate) fn list_all(load: &Load) -> Result<Figures, Failure> {
@@ -37,22 +37,22 @@ pub(crate) fn list_all(load: &Load) -> Result<Figures, Failure> {
 /// Uploads an object in parts, over all connections.
 pub(crate) fn multipart(load: &Load) -> Result<Figures, Failure> {
     let mut figures = Figures::default();
-    for _ in 0..load.count {
+    let long = content(load.size + SHIFT * load.count as usize);
+    for number in 0..load.count {
         let started = Instant::now();
-        upload(load)?;
+        upload(load, shifted(&long, load.size, number))?;
         figures.add(started.elapsed(), load.size as u64);
         figures.seconds += started.elapsed().as_secs_f64();
     }
     Ok(figures)
 }
 
-fn upload(load: &Load) -> Result<(), Failure> {
+fn upload(load: &Load, body: &[u8]) -> Result<(), Failure> {
     let mut connection = Connection::open(&load.target)?;
     let answer = connection.call(&Call::of("POST", format!("{}?uploads=", load.prefix)))?;
     let document = String::from_utf8(answer.body)?;
     let id = between(&document, "<UploadId>", "</UploadId>").ok_or("no upload id")?;
-    let (body, next) = (vec![0x5a; load.part], AtomicUsize::new(0));
-    let parts = load.size.div_ceil(load.part);
+    let (next, parts) = (AtomicUsize::new(0), load.size.div_ceil(load.part));
     let work = || -> Result<Vec<(usize, String)>, Failure> {
         let (mut connection, mut done) = (Connection::open(&load.target)?, Vec::new());
         loop {
@@ -61,7 +61,8 @@ fn upload(load: &Load) -> Result<(), Failure> {
                 return Ok(done);
             }
             let place = format!("{}?partNumber={}&uploadId={}", load.prefix, part + 1, encoded(id));
-            done.push((part + 1, connection.call(&Call::of("PUT", place).unhashed(&body))?.etag));
+            let bytes = &body[part * load.part..load.size.min((part + 1) * load.part)];
+            done.push((part + 1, connection.call(&Call::of("PUT", place).unhashed(bytes))?.etag));
         }
     };
     let mut tags = Vec::new();

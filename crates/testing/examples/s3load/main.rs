@@ -54,22 +54,27 @@ fn main() -> Result<(), Failure> {
 }
 
 fn run(what: &str, load: &Load) -> Result<Figures, Failure> {
-    let body = vec![0x5a; load.size];
+    let body = content(load.size);
     match what {
         "create" => {
             repeat(&Load { count: 1, connections: 1, ..load.clone() }, |_, _| Call::of("PUT", String::new()))
         }
-        "fill" => repeat(load, |_, number| Call::of("PUT", load.key(number)).with(&body)),
+        "fill" => repeat(load, |_, number| Call::of("PUT", load.key(number)).with(stamped(&body, number))),
         "put" => repeat(load, |thread, number| {
             // Spread as the keys of real programs are, so that a server cannot append at one place.
             let spread = scatter(number * 64 + thread as u64);
-            Call::of("PUT", format!("{}{spread:016x}", load.prefix)).with(&body)
+            Call::of("PUT", format!("{}{spread:016x}", load.prefix)).with(stamped(&body, spread))
         }),
         "get" => repeat(load, |thread, number| Call::of("GET", load.random_key(thread, number))),
         "head" => repeat(load, |thread, number| Call::of("HEAD", load.random_key(thread, number))),
         "list" => repeat(load, |_, _| Call::of("GET", load.page(&load.after))),
         "list-all" => large::list_all(load),
-        "put-large" => repeat(load, |_, _| Call::of("PUT", load.prefix.clone()).unhashed(&body)),
+        "put-large" => {
+            let long = content(load.size + SHIFT * load.count as usize);
+            repeat(load, |_, number| {
+                Call::of("PUT", load.prefix.clone()).unhashed(shifted(&long, load.size, number))
+            })
+        }
         "get-large" => repeat(load, |_, _| Call::of("GET", load.prefix.clone())),
         "multipart" => large::multipart(load),
         other => Err(format!("there is nothing called {other}").into()),
@@ -130,6 +135,28 @@ impl Load {
 
 fn encoded(text: &str) -> String {
     sandkeep_objects::sigv4::encode_query(text.as_bytes())
+}
+
+/// Bytes that no server can compress.
+fn content(length: usize) -> Vec<u8> {
+    (0..).flat_map(|number| scatter(number).to_le_bytes()).take(length).collect()
+}
+
+/// Bytes by which large bodies differ from the one before.
+const SHIFT: usize = 24;
+
+/// A large body that shares no block with those of other numbers.
+fn shifted(long: &[u8], size: usize, number: u64) -> &[u8] {
+    let start = SHIFT * number as usize;
+    &long[start..start + size]
+}
+
+/// A body of its own for each object: some servers keep equal ones once.
+fn stamped(body: &[u8], number: u64) -> Vec<u8> {
+    let mut body = body.to_vec();
+    let stamp = scatter(number).to_le_bytes();
+    body.iter_mut().zip(stamp).for_each(|(byte, of)| *byte = of);
+    body
 }
 
 /// SplitMix64: the same numbers in every run.

@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sandkeep_vfs::conformance::Served;
 use tempfile::TempDir;
 
-use super::file::{DiskFile, NAME};
+use super::file::{DiskFile, name};
 use super::medium::{Loss, Medium};
+
+/// How often a busy filesystem is asked again.
+const BUSY: usize = 100;
 
 /// A disk whose power can be cut. Takes root, and leaves neither mount nor loop device behind.
 #[derive(Debug)]
@@ -79,7 +83,7 @@ impl PowerDisk {
 
     fn attach(&self) -> String {
         let served = self.served.as_ref().expect("it is served until it is dropped");
-        let file = served.directory().join(NAME);
+        let file = served.directory().join(name(&self.medium));
         let found = run(Command::new("losetup").args(["--find", "--show"]).arg(file));
         found.trim().to_owned()
     }
@@ -94,7 +98,16 @@ impl PowerDisk {
 
 impl Mounted {
     fn undo(self) -> Result<(), String> {
-        try_run(Command::new("umount").arg(&self.directory))?;
+        let mut unmounted = try_run(Command::new("umount").arg(&self.directory));
+        for _ in 0..BUSY {
+            if unmounted.is_ok() {
+                break;
+            }
+            // A process that another test forks holds our descriptors until its exec.
+            std::thread::sleep(Duration::from_millis(20));
+            unmounted = try_run(Command::new("umount").arg(&self.directory));
+        }
+        unmounted?;
         try_run(Command::new("losetup").arg("--detach").arg(&self.device))?;
         std::mem::forget(self);
         Ok(())
@@ -114,7 +127,8 @@ impl Drop for PowerDisk {
         // In this order: the filesystem, its device, and only then the file below it.
         self.mounted.take();
         if let Some(served) = self.served.take() {
-            let _ = served.close();
+            // In a thread of its own: it waits, which a test's runtime does not allow.
+            let _ = std::thread::spawn(move || served.close()).join();
         }
     }
 }

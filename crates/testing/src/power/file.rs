@@ -1,4 +1,6 @@
-//! The disk as the one file `disk` of a filesystem.
+//! The disk as the one file of a filesystem.
+//!
+//! After each cut it is another file: what of the kernel still hangs on the old one must not write any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +16,30 @@ use super::medium::Medium;
 
 type Result<T> = std::result::Result<T, Errno>;
 
-/// The name of the file.
-pub(super) const NAME: &str = "disk";
-
-const FILE: Inode = Inode(2);
-
-/// Nothing ever changes but the content.
-const VALID: Duration = Duration::from_secs(3600);
+/// Nothing may be remembered: after a cut it is not true.
+const VALID: Duration = Duration::ZERO;
 
 pub(super) struct DiskFile(pub(super) Arc<Medium>);
 
+/// The name of the file now.
+pub(super) fn name(medium: &Medium) -> String {
+    format!("disk{}", medium.generation())
+}
+
 impl DiskFile {
+    fn file(&self) -> Inode {
+        Inode(Inode::ROOT.0 + 1 + self.0.generation())
+    }
+
+    /// The disk, for who has opened the file that it is now.
+    fn disk(&self, inode: Inode) -> Result<&Medium> {
+        if inode == self.file() { Ok(&self.0) } else { Err(Errno::EIO) }
+    }
+
     fn attributes_of(&self, inode: Inode) -> Result<Attributes> {
         let (kind, permissions, size, links) = match inode {
             Inode::ROOT => (FileKind::Directory, 0o755, 0, 2),
-            FILE => (FileKind::File, 0o600, self.0.size(), 1),
+            _ if inode == self.file() => (FileKind::File, 0o600, self.0.size(), 1),
             _ => return Err(Errno::ENOENT),
         };
         let time = Timestamp { seconds: 0, nanoseconds: 0 };
@@ -53,10 +64,10 @@ impl DiskFile {
 #[async_trait]
 impl FileSystem for DiskFile {
     async fn lookup(&self, _caller: Caller, parent: Inode, name: &[u8]) -> Result<Entry> {
-        if parent != Inode::ROOT || name != NAME.as_bytes() {
+        if parent != Inode::ROOT || name != self::name(&self.0).as_bytes() {
             return Err(Errno::ENOENT);
         }
-        let attributes = self.attributes_of(FILE)?;
+        let attributes = self.attributes_of(self.file())?;
         Ok(Entry { attributes, generation: 0, name_valid: VALID, attributes_valid: VALID })
     }
 
@@ -80,16 +91,16 @@ impl FileSystem for DiskFile {
         Ok(Opened { handle: FileHandle(1), keep_cache: false, direct_io: true })
     }
 
-    async fn read(&self, _inode: Inode, _handle: FileHandle, offset: u64, size: u32) -> Result<Vec<Bytes>> {
-        Ok(vec![self.0.read(offset, size)?.into()])
+    async fn read(&self, inode: Inode, _handle: FileHandle, offset: u64, size: u32) -> Result<Vec<Bytes>> {
+        Ok(vec![self.disk(inode)?.read(offset, size)?.into()])
     }
 
-    async fn write(&self, _inode: Inode, _handle: FileHandle, offset: u64, data: Bytes) -> Result<()> {
-        self.0.write(offset, &data)
+    async fn write(&self, inode: Inode, _handle: FileHandle, offset: u64, data: Bytes) -> Result<()> {
+        self.disk(inode)?.write(offset, &data)
     }
 
-    async fn fsync(&self, _inode: Inode, _handle: FileHandle, _data_only: bool) -> Result<()> {
-        self.0.flush()
+    async fn fsync(&self, inode: Inode, _handle: FileHandle, _data_only: bool) -> Result<()> {
+        self.disk(inode)?.flush()
     }
 
     async fn open_directory(&self, _caller: Caller, _inode: Inode) -> Result<Opened> {
@@ -106,7 +117,8 @@ impl FileSystem for DiskFile {
     ) -> Result<Vec<DirectoryEntry>> {
         let names =
             [(&b"."[..], Inode::ROOT, FileKind::Directory), (b"..", Inode::ROOT, FileKind::Directory)];
-        let names = names.into_iter().chain([(NAME.as_bytes(), FILE, FileKind::File)]).zip(1..);
+        let file = name(&self.0);
+        let names = names.into_iter().chain([(file.as_bytes(), self.file(), FileKind::File)]).zip(1..);
         let entries = names.map(|((name, inode, kind), next_offset)| DirectoryEntry {
             name: name.to_vec(),
             inode,

@@ -32,6 +32,8 @@ struct State {
     /// Written, and not flushed since.
     pending: BTreeMap<u64, Block>,
     off: bool,
+    /// How often the power has come back.
+    generation: u64,
     /// Acknowledges flushes without doing them.
     lying: bool,
     flushes: u64,
@@ -95,7 +97,13 @@ impl Medium {
     }
 
     pub(super) fn power_on(&self) {
-        self.lock().off = false;
+        let mut state = self.lock();
+        state.off = false;
+        state.generation += 1;
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.lock().generation
     }
 
     pub(super) fn set_lying(&self, lying: bool) {
