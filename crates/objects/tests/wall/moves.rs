@@ -155,6 +155,7 @@ async fn everything_arrives_as_it_was() {
     store.complete_upload(&upload, &parts, WriteConditions::None).await.expect("made");
     let rule = LifecycleRule {
         id: "r".into(),
+        plain_prefix: false,
         prefix: "old/".into(),
         enabled: true,
         expire_after_days: Some(3),
@@ -412,6 +413,7 @@ async fn copies_pass_from_one_place_to_the_other() {
         key: key("to"),
         metadata: MetadataDirective::Copy,
         conditions: WriteConditions::None,
+        checksum: None,
     };
     store.copy(request).await.expect("copied");
     let upload = CreateUpload { key: key("part"), metadata: ObjectMetadata::default() };
@@ -449,6 +451,7 @@ async fn rules_are_followed_elsewhere_too() {
     store.create_upload(upload).await.expect("begun");
     let rule = LifecycleRule {
         id: "r".into(),
+        plain_prefix: false,
         prefix: "logs/".into(),
         enabled: true,
         expire_after_days: Some(2),

@@ -47,6 +47,8 @@ impl Services {
         }
         let variables = self.settings.variables.overlaid(&plan.variables);
         let credentials = detect(plan.credentials.as_ref(), &variables)?;
+        // A public address of ours may lead around the world, or nowhere.
+        let url = if own { self.store.settings.endpoint.clone() } else { url };
         Ok(Target { store: StoreSpec { s3: S3Settings::new(url, Some(credentials)), bucket }, create: false })
     }
 
