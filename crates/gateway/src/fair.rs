@@ -184,37 +184,64 @@ mod tests {
         assert!(take(&line, &mut held));
     }
 
-    #[tokio::test]
-    async fn turns_go_around() {
-        let queue = FairQueue::new(count(1));
-        let (greedy, polite) = (queue.line(count(100)), queue.line(count(100)));
-        let first = greedy.turn().await.expect("a turn");
-        let (order, mut served) = tokio::sync::mpsc::unbounded_channel();
-        let waits = |line: &Line, name: char| {
-            let (queue, id, order) = (line.queue.clone(), line.id, order.clone());
-            let (request, turn) = oneshot::channel();
-            queue.lock().lines.get_mut(&id).expect("a line").requests.push_back(request);
-            tokio::spawn(async move {
-                let turn: Turn = turn.await.expect("a turn");
-                order.send(name).expect("it is listened to");
-                drop(turn);
-            })
-        };
-        // Both have something in service, or nothing, in turns; ninety greedy requests came first.
-        let mut tasks: Vec<_> = (0..90).map(|_| waits(&greedy, 'g')).collect();
-        tasks.extend((0..10).map(|_| waits(&polite, 'p')));
-        queue.give();
-        drop(first);
-        for task in tasks {
-            task.await.expect("it ends");
+    /// Requests that wait, and the turns that they have got by now.
+    struct Crowd {
+        waiting: Vec<std::pin::Pin<Box<dyn Future<Output = Option<Turn>>>>>,
+        turns: Vec<Turn>,
+    }
+
+    impl Crowd {
+        fn new(line: Line, requests: usize) -> Self {
+            let line = Arc::new(line);
+            let wait = |_| {
+                let line = Arc::clone(&line);
+                let mut request: std::pin::Pin<Box<dyn Future<Output = Option<Turn>>>> =
+                    Box::pin(async move { line.turn().await });
+                let turn = request.as_mut().now_or_never();
+                (request, turn)
+            };
+            let (mut waiting, mut turns) = (Vec::new(), Vec::new());
+            for (request, turn) in (0..requests).map(wait) {
+                match turn {
+                    Some(turn) => turns.extend(turn),
+                    None => waiting.push(request),
+                }
+            }
+            Self { waiting, turns }
         }
-        drop(order);
-        let mut sequence = String::new();
-        while let Some(name) = served.recv().await {
-            sequence.push(name);
+
+        /// In service at the moment.
+        fn served(&mut self) -> usize {
+            let Self { waiting, turns } = self;
+            waiting.retain_mut(|request| match request.as_mut().now_or_never() {
+                Some(turn) => {
+                    turns.extend(turn);
+                    false
+                }
+                None => true,
+            });
+            turns.len()
         }
-        let polite_end = sequence.rfind('p').expect("it was served");
-        assert!(polite_end < 25, "{sequence}");
+    }
+
+    #[test]
+    fn shares_become_equal() {
+        let queue = FairQueue::new(count(4));
+        let mut greedy = Crowd::new(queue.line(count(100)), 90);
+        let mut polite = Crowd::new(queue.line(count(100)), 10);
+        assert_eq!((greedy.served(), polite.served()), (4, 1));
+        let mut rounds = 0;
+        while !polite.waiting.is_empty() {
+            // Whoever has most in service ends one, as if all took equally long.
+            let (one, other) = (greedy.served(), polite.served());
+            assert!(one + other <= 5, "{one} and {other} of 4, and one beyond");
+            let ended = if one > other { greedy.turns.pop() } else { polite.turns.pop() };
+            drop(ended);
+            rounds += 1;
+        }
+        // Nine waited: each is let in when one of its own ends, once both have the same.
+        assert!(rounds <= 12, "the polite one waited for {rounds} ends");
+        assert!(greedy.waiting.len() > 80);
     }
 
     #[tokio::test]

@@ -109,3 +109,66 @@ fn the_store_of_backups_is_a_bucket_and_a_prefix() {
     let location = settings.backups.expect("set");
     assert_eq!((location.bucket.as_str(), location.prefix.as_str()), ("kept", "a/b/"));
 }
+
+#[test]
+fn buckets_may_lie_in_another_store() {
+    use sandkeep_objects::{CredentialSource, Credentials};
+    assert_eq!(resolve(&[], &[]).expect("valid").default_store, None);
+    let table = "[buckets]\ndefault = { endpoint = 'https://s3.example.org', bucket = 'big', prefix = '/team/a/', access_key_id = 'i', secret_access_key = 'shh' }\n";
+    let file = ("sandkeep.toml", table);
+    let settings = resolve(&[file], &[]).expect("valid");
+    assert!(!format!("{settings:?}").contains("shh"));
+    let store = settings.default_store.expect("set");
+    assert_eq!((store.bucket.as_str(), store.prefix.as_str()), ("big", "team/a/"));
+    assert_eq!(store.s3.credentials, Some(Credentials::new("i", "shh").into()));
+
+    let environment = [("SANDKEEP_BUCKETS_BUCKET", "other"), ("SANDKEEP_BUCKETS_CREDENTIALS_FILE", "keys")];
+    let store = resolve(&[file], &environment).expect("valid").default_store.expect("set");
+    assert_eq!(store.bucket.as_str(), "other");
+    let Some(CredentialSource::File(path)) = &store.s3.credentials else { panic!("{store:?}") };
+    assert!(path.is_absolute() && path.ends_with("keys"), "{path:?}");
+
+    let alone = [
+        ("SANDKEEP_BUCKETS_ENDPOINT", "https://s3.example.org"),
+        ("SANDKEEP_BUCKETS_BUCKET", "big"),
+        ("AWS_ACCESS_KEY_ID", "of"),
+        ("AWS_SECRET_ACCESS_KEY", "aws"),
+    ];
+    let store = resolve(&[], &alone).expect("valid").default_store.expect("set");
+    assert_eq!(
+        (store.prefix.as_str(), store.s3.credentials),
+        ("", Some(Credentials::new("of", "aws").into()))
+    );
+    for (table, part) in [
+        ("{ endpoint = 'https://h' }", "needs bucket"),
+        ("{ bucket = 'b' }", "needs endpoint"),
+        ("{ endpoint = 'https://h', bucket = 'b' }", "needs access_key_id"),
+        (
+            "{ endpoint = 'https://h', bucket = 'B', access_key_id = 'i', secret_access_key = 's' }",
+            "buckets.default.bucket",
+        ),
+        ("{ endpoint = 'https://h', bucket = 'b', access_key_id = 'i' }", "or neither"),
+        (
+            "{ endpoint = 'https://h', bucket = 'b', credentials_file = 'f', credentials_command = 'c' }",
+            "two ways",
+        ),
+        ("{ endpoint = 'https://h', bucket = 'b', unknown = 1 }", "unknown"),
+    ] {
+        let text = format!("[buckets]\ndefault = {table}\n");
+        let error = resolve(&[("sandkeep.toml", &text)], &[]).expect_err("refused").to_string();
+        assert!(error.contains(part), "{table}: {error}");
+    }
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let settings = resolve(&[], &[("SANDKEEP_S3_TLS_CERTIFICATE", "c"), ("SANDKEEP_S3_TLS_KEY", "/k")]);
+    let files = settings.expect("valid").s3_tls.expect("set");
+    assert!(files.certificate.is_absolute() && files.key == Path::new("/k"));
+    let error = resolve(&[("sandkeep.toml", "s3_tls_key = 'k'")], &[]).expect_err("refused").to_string();
+    assert!(error.contains("s3_tls_certificate"), "{error}");
+    let limits = "s3_requests = 4\ns3_all_requests = 9\ns3_bandwidth = 1000000\n";
+    let settings = resolve(&[("sandkeep.toml", limits)], &[("SANDKEEP_S3_BANDWIDTH", "5")]).expect("valid");
+    assert_eq!((settings.s3_requests.get(), settings.s3_all_requests.get()), (4, 9));
+    assert_eq!(settings.s3_bandwidth.map(std::num::NonZero::get), Some(5));
+}

@@ -9,6 +9,7 @@ mod gates;
 mod journal;
 mod migrate;
 mod object;
+mod pages;
 mod service;
 mod status;
 mod store;
