@@ -137,8 +137,10 @@ const UNSUPPORTED: [&str; 36] = [
     "website",
 ];
 
-/// Parameters that change nothing: SDKs name the operation, presigned requests carry their signature.
-const HARMLESS: [&str; 5] = ["AWSAccessKeyId", "Expires", "Signature", "versionId", "x-id"];
+/// Parameters that change nothing: SDKs name the operation, presigned requests carry their signature, and those of version
+/// 2 repeat headers.
+const HARMLESS: [&str; 7] =
+    ["AWSAccessKeyId", "Expires", "Signature", "content-md5", "content-type", "versionId", "x-id"];
 
 /// Finds the operation of a request.
 pub(crate) fn route(
