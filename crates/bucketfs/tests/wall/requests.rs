@@ -214,3 +214,13 @@ fn own_changes_are_in_the_listings_of_a_walk() {
     assert!(fs::read_dir(mount.path("tree/d22")).is_err());
     assert_eq!(names(mount.path("tree/d29x")).len(), 20);
 }
+
+#[test]
+fn whoever_searches_for_many_names_is_answered_from_a_listing() {
+    let search = |mount: &Mounted| {
+        for number in 0..30 {
+            assert!(fs::metadata(mount.path(&format!("absent{number}"))).is_err());
+        }
+    };
+    check(list, search, &[List; 11]);
+}
