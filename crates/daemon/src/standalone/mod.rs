@@ -8,7 +8,7 @@ mod options;
 pub use backup::{BackupRequest, create_backup, list_backups, new_backup_id};
 pub use location::{Hints, Location, locate};
 pub use mount::{HostMount, mount_bucket};
-pub use options::HostMountOptions;
+pub use options::{HostMountOptions, Variables};
 // What callers need to fill requests in, so that they need not know the crates below.
 pub use sandkeep_backups::{BackupId, Compression, CreateOptions, Manifest, Progress, ProgressSink};
 pub use sandkeep_bucketfs::BucketFsSettings;
