@@ -1,7 +1,8 @@
-//! Who is busy making and removing names.
+//! Who is busy making, removing or searching for names.
 //!
-//! A program that looks a name up and then makes it, again and again, is going to make the next one it looks up too.
-//! Such a program is answered from a listing that is kept young for it; everybody else's question goes to the bucket.
+//! A program that looks a name up and then makes it, again and again, is going to make the next one it looks up too; one
+//! that looks for many names that are not there is searching (interpreters for modules, git for objects). Such a program
+//! is answered from a listing that is kept young for it; everybody else's question goes to the bucket.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,9 @@ const MAX_LOOKS: u32 = 2;
 /// Changes that were foreseen right before a thread counts as busy.
 const BUSY: u32 = 2;
 
+/// Different names looked up in vain after which a thread is searching.
+const SEARCHING: u32 = 8;
+
 /// Most that are counted, so that a change of habits is noticed soon.
 const MAX_STREAK: u32 = 8;
 
@@ -38,11 +42,12 @@ struct Habit {
     /// Names looked up and not yet made, with how often; the oldest first.
     looked: VecDeque<(Inode, Vec<u8>, u32)>,
     streak: u32,
+    misses: u32,
     last: Duration,
 }
 
 impl Habits {
-    /// A thread looks a name up. Whether it is busy, and will probably make or remove it.
+    /// A thread looks a name up. Whether it is busy.
     pub(crate) fn looks(&self, thread: u32, parent: Inode, name: &[u8], now: Duration) -> bool {
         let mut threads = self.threads();
         let Some(habit) = threads.get_mut(&thread) else {
@@ -104,16 +109,17 @@ impl Habit {
         if let Some((_, _, times)) = known {
             *times += 1;
             if *times > MAX_LOOKS {
-                self.streak = 0;
+                (self.streak, self.misses) = (0, 0);
             }
         } else {
             self.looked.push_back((parent, name.to_vec(), 1));
             if self.looked.len() > MAX_LOOKED {
                 self.looked.pop_front();
                 self.streak = self.streak.saturating_sub(1);
+                self.misses = (self.misses + 1).min(SEARCHING);
             }
         }
-        self.streak >= BUSY
+        self.streak >= BUSY || self.misses >= SEARCHING
     }
 
     fn take(&mut self, parent: Inode, name: &[u8]) -> bool {
@@ -154,14 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_only_looks_is_soon_no_longer_busy() {
+    fn whoever_looks_for_many_names_in_vain_is_searching_until_it_waits_for_one() {
         let habits = Habits::default();
-        for name in ["a", "b", "c"] {
-            make(&habits, name);
-        }
-        let busy = (0..12).filter(|number| habits.looks(7, Inode::ROOT, &[*number], NOW)).count();
-        assert!(busy < 8, "{busy}");
-        assert!(!habits.looks(7, Inode::ROOT, b"more", NOW));
+        let looks = |name: u8| habits.looks(7, Inode::ROOT, &[name], NOW);
+        assert_eq!((0..20).position(looks), Some(11));
+        assert_eq!([21, 21, 21, 22].map(looks), [true, true, false, false]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Builder {
             match leaf {
                 b"" => walked.marker = Some(object),
                 leaf if is_name(leaf) => {
-                    walked.listing.add_object(leaf, object, former(path).as_deref(), defaults)
+                    walked.listing.add_object(leaf, object, former(path).as_deref(), defaults);
                 }
                 _ => {}
             }

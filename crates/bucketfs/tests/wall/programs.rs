@@ -128,3 +128,25 @@ f = open('file', 'r+b'); m = mmap.mmap(f.fileno(), 0); m[5000:5003] = b'xyz'; m.
     mount.close();
     assert_eq!(world.get("file").unwrap()[4999..5004], *b"axyza");
 }
+
+/// Random operations on one file, see `fsx.py`; on a local directory first, where a failure is the test's.
+fn check_random_operations(mapping: &str) {
+    let script = format!(
+        "cat > $SCRATCH/fsx.py <<'END'\n{}\nEND\nfor seed in 1 2 3; do
+           for file in $SCRATCH/file $PWD/file; do python3 $SCRATCH/fsx.py $file $seed 250 {mapping}; done
+           cmp $SCRATCH/file file
+         done",
+        include_str!("fsx.py")
+    );
+    check(&["python3", "cmp"], &script);
+}
+
+#[test]
+fn random_operations_on_a_file_follow_a_model() {
+    check_random_operations("plain");
+}
+
+#[test]
+fn random_operations_on_a_file_and_its_mappings_follow_a_model() {
+    check_random_operations("map");
+}

@@ -102,7 +102,7 @@ fn get_busy(mount: &Mounted) {
 fn whoever_makes_many_files_waits_for_one_request_each() {
     let make = |mount: &Mounted| {
         for number in 0..5 {
-            fs::write(mount.path(&format!("new{number}")), "x").unwrap();
+            fs::write(mount.path(format!("new{number}")), "x").unwrap();
         }
         fs::create_dir(mount.path("directory")).unwrap();
         fs::write(mount.path("directory/new"), "x").unwrap();
@@ -114,13 +114,13 @@ fn whoever_makes_many_files_waits_for_one_request_each() {
 fn whoever_removes_many_names_waits_for_one_request_each() {
     let make = |mount: &Mounted| {
         for number in 0..9 {
-            fs::write(mount.path(&format!("new{number}")), "x").unwrap();
+            fs::write(mount.path(format!("new{number}")), "x").unwrap();
         }
         list(mount);
     };
     let remove = |mount: &Mounted| {
         for number in 0..9 {
-            fs::remove_file(mount.path(&format!("new{number}"))).unwrap();
+            fs::remove_file(mount.path(format!("new{number}"))).unwrap();
         }
     };
     check(make, remove, &[Delete; 9]);
@@ -194,7 +194,7 @@ fn directories_of_a_tree_are_listed_together() {
     let world = World::new();
     let mount = walked(&world);
     for directory in 3..30 {
-        assert_eq!(names(mount.path(&format!("tree/d{directory:02}"))).len(), 20);
+        assert_eq!(names(mount.path(format!("tree/d{directory:02}"))).len(), 20);
     }
     let lists = world.store.take_actions().into_iter().filter(|action| *action == List).count();
     // What is asked before the mount knows better: the root, the tree and two directories, and whether they exist.
@@ -213,4 +213,14 @@ fn own_changes_are_in_the_listings_of_a_walk() {
     assert!(!names(mount.path("tree/d21")).contains(&"f05".to_owned()));
     assert!(fs::read_dir(mount.path("tree/d22")).is_err());
     assert_eq!(names(mount.path("tree/d29x")).len(), 20);
+}
+
+#[test]
+fn whoever_searches_for_many_names_is_answered_from_a_listing() {
+    let search = |mount: &Mounted| {
+        for number in 0..30 {
+            assert!(fs::metadata(mount.path(format!("absent{number}"))).is_err());
+        }
+    };
+    check(list, search, &[List; 11]);
 }

@@ -42,6 +42,46 @@ fn a_bucket_is_mounted_on_the_host() {
     assert_eq!(service.shell("demo", "stat -c %s /data/prefix/d/file"), format!("{}\n", 20 << 20));
 }
 
+/// As mount(8) starts it for `mount -t sandkeep` and for fstab.
+#[test]
+fn the_helper_of_mount_mounts_with_keys_from_a_file() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let service = Service::start();
+    service.ok(&["bucket", "create", "host"]);
+    let directory = service.path("mnt");
+    std::fs::create_dir(&directory).expect("a folder");
+    let (id, secret) = service.keys();
+    let keys = service.path("mount-keys");
+    std::fs::write(&keys, format!("other:no:no\nhost:{id}:{secret}\n")).expect("a file of keys");
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    let helper = service.path("mount.sandkeep");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sandkeep"), &helper).expect("a link");
+    let mount = |options: &str| {
+        let options = format!("{options},endpoint={},passwd_file={}", service.endpoint(), keys.display());
+        let mut command = Command::new(&helper);
+        command.arg("s3://host/p").arg(&directory).args(["-v", "-o", &options]);
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        command.output().expect("it starts")
+    };
+    let guard = Unmounted(&directory);
+    let refused = mount("rw,colour=blue");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("colour"), "{text}");
+    let mounted = mount("rw,_netdev,uid=7,umask=027");
+    assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+    std::fs::write(directory.join("file"), "text").expect("a file");
+    assert!(Command::new("umount").arg(&directory).status().expect("umount runs").success());
+    service.wait_until("the helper's mount ends", |_| {
+        std::fs::read_dir(&directory).is_ok_and(|mut left| left.next().is_none())
+    });
+    assert!(mount("ro").status.success());
+    assert_eq!(std::fs::read(directory.join("file")).expect("it is there"), b"text");
+    assert!(std::fs::write(directory.join("other"), "text").is_err());
+    assert!(Command::new("umount").arg(&directory).status().expect("umount runs").success());
+    drop(guard);
+}
+
 #[test]
 fn a_mount_that_cannot_be_says_why() {
     let service = Service::start();

@@ -11,7 +11,7 @@ pub use backup::{
 };
 pub use location::{Hints, Location, locate};
 pub use mount::{HostMount, mount_bucket};
-pub use options::HostMountOptions;
+pub use options::{HostMountOptions, Variables};
 // What callers need to fill requests in, so that they need not know the crates below.
 pub use sandkeep_backups::{
     BackupId, Compression, CreateOptions, ImportOptions, InvalidBackupId, LeftOut, LeftOutPath, Manifest,

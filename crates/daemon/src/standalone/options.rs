@@ -70,6 +70,9 @@ const PART_MIB: std::ops::RangeInclusive<u64> = 5..=5120;
 /// Least memory that transfers can work with.
 const MEMORY_MIB: std::ops::RangeInclusive<u64> = 16..=65_536;
 
+/// The value of a variable, if it has one.
+pub type Variables = Box<dyn Fn(&str) -> Option<String>>;
+
 /// What the options of one mount say.
 #[derive(Clone, Debug, Default)]
 pub struct HostMountOptions {
@@ -136,7 +139,7 @@ impl HostMountOptions {
         &self,
         source: &str,
         environment: impl Fn(&str) -> Option<String> + 'static,
-    ) -> Result<Box<dyn Fn(&str) -> Option<String>>, VolumeError> {
+    ) -> Result<Variables, VolumeError> {
         let Some(file) = &self.password_file else { return Ok(Box::new(environment)) };
         let (id, secret) = read_keys(file, source)?;
         Ok(Box::new(move |name| match name {

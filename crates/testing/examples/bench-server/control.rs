@@ -24,8 +24,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(service: MemoryService, bucket: BucketName, link: Arc<Link>) -> Self {
-        Self { store: service.bucket(&bucket), link }
+    pub(crate) fn new(service: &MemoryService, bucket: &BucketName, link: Arc<Link>) -> Self {
+        Self { store: service.bucket(bucket), link }
     }
 
     pub(crate) async fn answer(&self, line: &str) -> Result<Value> {

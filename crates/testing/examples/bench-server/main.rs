@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "accessKeyId": credentials.access_key_id,
         "secretAccessKey": credentials.secret_access_key.expose(),
     }))?;
-    let control = Control::new(memory, bucket, link);
+    let control = Control::new(&memory, &bucket, link);
     let (sender, mut lines) = tokio::sync::mpsc::channel(1);
     // A blocked read of standard input must not keep the runtime from ending.
     std::thread::spawn(move || {
