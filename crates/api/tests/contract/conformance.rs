@@ -132,8 +132,8 @@ fn number(value: f64) -> Value {
 #[test]
 fn formats_of_ours_are_taken_too() {
     for (format, expected) in [
-        ("none", Some(checks::CompressionFormat::None)),
-        ("zstd:19", Some(checks::CompressionFormat::ZstdLevel(19))),
+        ("none", Some(CompressionFormat::None)),
+        ("zstd:19", Some(CompressionFormat::ZstdLevel(19))),
     ] {
         let input = json!({"dir": "/workspace", "compression": {"format": format}});
         assert_eq!(checks::backup_options(object(&input)).expect("valid").compression.format, expected);
