@@ -94,7 +94,7 @@ impl Extraction<'_> {
         if item.attributes.kind == FileKind::File {
             self.state.read_bytes += item.attributes.size;
         }
-        if self.state.entries % REPORT_EVERY == 0 {
+        if self.state.entries.is_multiple_of(REPORT_EVERY) {
             self.progress.report(self.state);
         }
     }

@@ -12,7 +12,7 @@ use crate::BackupId;
 
 /// What is to be deleted, and what of the rest is kept. Rules for keeping hold for each directory by itself; without
 /// any, only what has expired goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PrunePolicy {
     /// Delete what can no longer be restored, whatever the other rules say.
@@ -152,12 +152,12 @@ mod tests {
     fn rules_keep_what_they_say_and_nothing_else_of_that_directory() {
         let nothing = PrunePolicy::default();
         assert!(numbers(&nothing).is_empty());
-        assert_eq!(numbers(&PrunePolicy { expired: true, ..nothing.clone() }), ["5 expired"]);
-        let last = PrunePolicy { keep_last: Some(1), ..nothing.clone() };
+        assert_eq!(numbers(&PrunePolicy { expired: true, ..nothing }), ["5 expired"]);
+        let last = PrunePolicy { keep_last: Some(1), ..nothing };
         assert_eq!(numbers(&last), ["8 superseded", "6 superseded", "5 superseded", "4 superseded"]);
-        let daily = PrunePolicy { keep_daily: Some(2), ..nothing.clone() };
+        let daily = PrunePolicy { keep_daily: Some(2), ..nothing };
         assert_eq!(numbers(&daily), ["8 superseded", "5 superseded", "4 superseded"]);
-        let weekly = PrunePolicy { keep_weekly: Some(3), ..nothing.clone() };
+        let weekly = PrunePolicy { keep_weekly: Some(3), ..nothing };
         assert_eq!(numbers(&weekly), ["8 superseded", "5 superseded"]);
         let all =
             PrunePolicy { expired: true, keep_last: Some(2), keep_daily: Some(9), keep_weekly: Some(9) };

@@ -196,7 +196,7 @@ mod tests {
         let short = segments(&[3 * MIB, 8 * MIB, 8 * MIB]);
         assert_eq!(
             plan(19 * MIB, &short, None),
-            Plan { head: 5 * MIB, copies: vec![5 * MIB..19 * MIB], tail: 19 * MIB }
+            Plan { head: 5 * MIB, copies: std::iter::once(5 * MIB..19 * MIB).collect(), tail: 19 * MIB }
         );
         let long = plan(1000 * MIB + 7, &segments(&[8 * MIB]), None);
         assert_eq!((long.head, long.copies.len(), long.tail), (8 * MIB, 4, 1000 * MIB + 7));

@@ -37,12 +37,15 @@ struct Head {
     base: Base,
 }
 
+/// By the hash of the path.
+type Files = HashMap<u128, (Signature, Content)>;
+
 /// An earlier backup's knowledge.
 #[derive(Debug)]
 pub(super) struct Previous {
     pub(super) base: Base,
     seed: u64,
-    files: HashMap<u128, (Signature, Content)>,
+    files: Files,
 }
 
 impl Previous {
@@ -169,7 +172,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<(Head, HashMap<u128, (Signature, Content)>)> {
+fn parse(bytes: &[u8]) -> Option<(Head, Files)> {
     let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(HASH_BYTES)?)?;
     if xxh3_128(body).to_le_bytes() != hash {
         return None;

@@ -19,6 +19,11 @@ pub(super) async fn create(
     let failed = |error: ServiceError| BridgeError::with_sdk_code(BridgeCode::BackupError, error);
     let options =
         checks::object(&options).and_then(checks::backup_options).map_err(|error| failed(error.into()))?;
+    if options.dry_run {
+        // The answer of this route is a handle, and nothing must be made.
+        let what = "dryRun on this route (POST /v1/sandboxes/{id}/backups has it)".to_owned();
+        return Err(failed(ServiceError::NotSupported { what }));
+    }
     let (progress, _nobody) = Services::progress_channel();
     let made = services.create_backup(&id, options, progress).await;
     made.map(|made| Json(made.backup)).map_err(failed)

@@ -52,7 +52,7 @@ impl Services {
     pub(crate) async fn backup(&self, id: &str) -> Result<BackupInfo, ServiceError> {
         let (place, store) = self.place_and_store()?;
         let found = backups::inspect(store, &place.prefix, &backup_id(id)?).await;
-        found.map(info).map_err(|error| failed(error, id))
+        found.map(|manifest| info(&manifest)).map_err(|error| failed(error, id))
     }
 
     /// Removes one.
@@ -80,7 +80,7 @@ impl Services {
         let target = self.copy_target(request)?;
         let (backup, to) = (backup_id(id)?, self.open_place(&target)?);
         let copied = backups::copy(store, &place.prefix, &backup, to, &target.prefix).await;
-        copied.map(info).map_err(|error| failed(error, id))
+        copied.map(|manifest| info(&manifest)).map_err(|error| failed(error, id))
     }
 
     fn copy_target(&self, request: &CopyBackupRequest) -> Result<Place, ServiceError> {
@@ -192,7 +192,7 @@ fn summary(summary: Summary) -> BackupInfo {
     }
 }
 
-pub(super) fn info(manifest: Manifest) -> BackupInfo {
+pub(super) fn info(manifest: &Manifest) -> BackupInfo {
     let skipped = |one: backups::Skipped| SkippedName { path: one.path, reason: one.reason };
     BackupInfo {
         base: manifest.base.as_ref().map(BackupId::to_string),
@@ -200,7 +200,7 @@ pub(super) fn info(manifest: Manifest) -> BackupInfo {
         consistency: manifest.consistency.clone(),
         left_out: manifest.left_out.iter().cloned().map(left_out).collect(),
         skipped: manifest.skipped.iter().cloned().map(skipped).collect(),
-        ..summary(Summary::of(&manifest))
+        ..summary(Summary::of(manifest))
     }
 }
 

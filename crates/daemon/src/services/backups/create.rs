@@ -122,7 +122,7 @@ impl Services {
         let manifest = made.map_err(|error| failed(error.message))?;
         let backup =
             DirectoryBackup { id: manifest.id.to_string(), dir, local_bucket: local_bucket.then_some(true) };
-        Ok(BackupMade { backup, info: info(manifest) })
+        Ok(BackupMade { backup, info: info(&manifest) })
     }
 
     /// Where the backups of a directory leave what the next one needs to know.

@@ -76,12 +76,14 @@ impl Services {
             name,
             ttl,
         };
-        backups::import(store, file, options).await.map(info).map_err(|error| match error {
-            backups::RestoreError::DamagedArchive { what, .. } => {
-                let message = format!("this is not an archive that can be restored: {what}");
-                InvalidInput::new(ErrorCode::InvalidBackupConfig, message).into()
+        backups::import(store, file, options).await.map(|manifest| info(&manifest)).map_err(|error| {
+            match error {
+                backups::RestoreError::DamagedArchive { what, .. } => {
+                    let message = format!("this is not an archive that can be restored: {what}");
+                    InvalidInput::new(ErrorCode::InvalidBackupConfig, message).into()
+                }
+                error => failed(error, ""),
             }
-            error => failed(error, ""),
         })
     }
 }
