@@ -198,7 +198,7 @@ async fn shows(terminal: &mut sandkeep_api::client::TerminalConnection, wanted: 
         match next.expect("it goes on").expect("it works") {
             TerminalFrame::Output(bytes) => seen += &String::from_utf8_lossy(&bytes),
             TerminalFrame::Notice(notice) => {
-                seen += &format!("<{}>", serde_json::to_string(&notice).expect("JSON"))
+                seen += &format!("<{}>", serde_json::to_string(&notice).expect("JSON"));
             }
         }
     }

@@ -138,7 +138,7 @@ impl Agent {
             Source::Connection(id) => self.hear(id),
             Source::Session(number) => {
                 if let Some((surroundings, then)) = self.sessions.heard(number, &mut self.connections) {
-                    self.go_on(surroundings, then);
+                    self.go_on(&surroundings, then);
                 }
             }
             Source::Process(number, index) => self.processes.pump(number, index, &mut self.connections),
@@ -155,7 +155,7 @@ impl Agent {
             if let Some((id, ending)) = run.map(|(id, run)| (id, run.ending(ended))) {
                 self.say_ending(id, ending);
             } else if let Some(waiting) = self.sessions.ended(ended, &mut self.connections) {
-                waiting.into_iter().for_each(|(surroundings, then)| self.go_on(surroundings, then));
+                waiting.into_iter().for_each(|(surroundings, then)| self.go_on(&surroundings, then));
             } else if !self.processes.ended(ended, &mut self.connections) {
                 self.terminals.ended(ended, &mut self.connections);
             }
@@ -305,7 +305,7 @@ impl Agent {
     fn open_terminal(&mut self, id: ConnectionId, request: TerminalRequest) {
         if self.terminals.exists(&request.name) {
             let surroundings = Surroundings::default();
-            return self.go_on(surroundings, Then::OpenTerminal(request, id));
+            return self.go_on(&surroundings, Then::OpenTerminal(request, id));
         }
         let session = request.session.clone();
         self.beside(id, session.as_deref(), Then::OpenTerminal(request, id));
@@ -319,7 +319,7 @@ impl Agent {
             None => Some(Surroundings::default()),
         };
         match (known, session) {
-            (Some(surroundings), _) => self.go_on(surroundings, then),
+            (Some(surroundings), _) => self.go_on(&surroundings, then),
             (None, Some(session)) => {
                 self.wait_for_answer(id);
                 let job = Job { client: None, deadline: None, task: Task::Capture(then) };
@@ -331,14 +331,14 @@ impl Agent {
         }
     }
 
-    fn go_on(&mut self, surroundings: Surroundings, then: Then) {
+    fn go_on(&mut self, surroundings: &Surroundings, then: Then) {
         match then {
             Then::StartProcess(request, id) => {
                 let started = self.processes.start(request, surroundings);
                 self.connections.answer(id, &started);
             }
             Then::OpenTerminal(request, id) => {
-                let opened = self.terminals.open(&request, &surroundings, id, &mut self.connections);
+                let opened = self.terminals.open(&request, surroundings, id, &mut self.connections);
                 if opened.is_err() {
                     self.connections.answer(id, &opened);
                 }

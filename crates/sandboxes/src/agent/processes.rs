@@ -62,11 +62,11 @@ impl Processes {
     pub(super) fn start(
         &mut self,
         request: ProcessRequest,
-        surroundings: Surroundings,
+        surroundings: &Surroundings,
     ) -> Result<ProcessInfo, Refusal> {
         self.make_room(&request.id)?;
         let failed = |error: io::Error| Refusal::Failed { what: error.to_string() };
-        let (streams, pid) = spawn(&request, &surroundings).map_err(failed)?;
+        let (streams, pid) = spawn(&request, surroundings).map_err(failed)?;
         let info = ProcessInfo {
             id: request.id,
             pid: pid.unsigned_abs(),
