@@ -198,7 +198,7 @@ async fn shows(terminal: &mut sandkeep_api::client::TerminalConnection, wanted: 
         match next.expect("it goes on").expect("it works") {
             TerminalFrame::Output(bytes) => seen += &String::from_utf8_lossy(&bytes),
             TerminalFrame::Notice(notice) => {
-                seen += &format!("<{}>", serde_json::to_string(&notice).expect("JSON"))
+                seen += &format!("<{}>", serde_json::to_string(&notice).expect("JSON"));
             }
         }
     }
@@ -239,25 +239,31 @@ async fn terminals_are_shared_resized_replayed_and_survive_the_daemon() {
 fn the_command_line_is_a_real_terminal() {
     let service = Service::start();
     let program = env!("CARGO_BIN_EXE_sandkeep");
-    let script = |keys: &str| {
+    let script = |log: &str, keys: &str| {
+        let log = service.path(log);
         let line = format!(
             "stty cols 90 rows 20; {program} sandbox shell demo --url {}; echo code=\\$?; stty -a | grep -o ' icanon'",
             service.url()
         );
-        let typed = format!("{keys} | script -qec \"{line}\" /dev/null");
+        let log = log.display();
+        let typed = format!(
+            "shows() {{ for i in $(seq 600); do grep -q \"$1\" {log} && return; sleep 0.05; done; }}; \
+             ({keys}; shows 'code=[0-9]') | script -qefc \"{line}\" {log}"
+        );
         let output =
             Command::new("bash").args(["-c", &typed]).stdin(Stdio::null()).output().expect("script runs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let seen =
-        script("(sleep 1; printf 'stty size; echo X$((6*7))\\r'; sleep 1; printf 'exit 5\\r'; sleep 1)");
+    let keys = "shows '# '; printf 'stty size; echo X$((6*7))\\r'; shows X42; printf 'exit 5\\r'";
+    let seen = script("first", keys);
     assert!(
         seen.contains("20 90") && seen.contains("X42") && seen.contains("code=5") && seen.contains(" icanon"),
         "{seen}"
     );
-    let seen = script("(sleep 1; printf 'KEPT=yes\\r'; sleep 1; printf '\\035'; sleep 1)");
+    let keys = "shows '# '; printf 'KEPT=yes; echo Y$((6*7))\\r'; shows Y42; printf '\\035'";
+    let seen = script("second", keys);
     assert!(seen.contains("detached") && seen.contains("code=0"), "{seen}");
-    let seen = script("(sleep 1; printf 'echo [$KEPT]; exit\\r'; sleep 1)");
+    let seen = script("third", "shows '# '; printf 'echo [$KEPT]; exit\\r'");
     assert!(seen.contains("[yes]"), "{seen}");
     let output = service.run(&["sandbox", "shell", "demo"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,18 +1,16 @@
 //! Ends: nothing is left, whoever dies first.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sandkeep_sandboxes::{Error, ExecEvent, Runtime, RuntimeSettings, SandboxSpec};
 
 use crate::world::{World, exists, name_of, run, sh, shell, until};
 
-fn processes_of(id_base: u32) -> Vec<PathBuf> {
-    let owned = |path: &PathBuf| {
-        use std::os::unix::fs::MetadataExt;
-        path.metadata().is_ok_and(|found| (id_base..id_base + 65_536).contains(&found.uid()))
-    };
-    std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(owned).collect()
+/// By the namespace of their numbers: another service on this host may use the same block of user ids.
+fn processes_of(namespace: &Path) -> Vec<PathBuf> {
+    let is_inside = |path: &PathBuf| std::fs::read_link(path.join("ns/pid")).is_ok_and(|of| of == namespace);
+    std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(is_inside).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +25,9 @@ async fn a_destroyed_sandbox_leaves_nothing() {
     let deep = "import os\nfor i in range(3000): os.mkdir('d'); os.chdir('d')";
     sh(&sandbox, &format!("python3 -c \"{deep}\"; chmod 000 d; mkfifo f; head -c 1000000 /dev/zero > big"))
         .await;
-    let (pid, id_base) = (sandbox.pid(), sandbox.id_base());
+    let pid = sandbox.pid();
+    let namespace = std::fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap();
+    assert!(processes_of(&namespace).len() >= 3);
     sandbox.destroy().await.unwrap();
     sandbox.destroy().await.unwrap();
     assert_eq!(execution.next().await, None);
@@ -35,7 +35,7 @@ async fn a_destroyed_sandbox_leaves_nothing() {
     assert!(matches!(sandbox.exec(shell("true")).await, Err(Error::Gone)));
     assert!(matches!(sandbox.open_file("x").await, Err(Error::Gone)));
     assert!(!exists(format!("/proc/{pid}").as_ref()));
-    assert_eq!(processes_of(id_base), Vec::<PathBuf>::new());
+    assert_eq!(processes_of(&namespace), Vec::<PathBuf>::new());
     assert!(!groups.iter().any(|group| exists(group)), "{groups:?}");
     assert_eq!(world.remains(), Vec::<PathBuf>::new());
     assert_eq!(std::fs::read_to_string("/proc/self/mountinfo").unwrap(), mounts);

@@ -125,7 +125,7 @@ impl RawMode {
         let before = tcgetattr(&input).map_err(std::io::Error::from).map_err(unusable)?;
         let mut raw = before.clone();
         raw.make_raw();
-        let changed = tcsetattr(&input, OptionalActions::Flush, &raw).map_err(std::io::Error::from);
+        let changed = tcsetattr(&input, OptionalActions::Now, &raw).map_err(std::io::Error::from);
         changed.map_err(while_doing("cannot use the terminal"))?;
         Ok(Self { input, before })
     }
@@ -134,6 +134,6 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         // What we cannot give back, `reset` can.
-        let _ = tcsetattr(&self.input, OptionalActions::Flush, &self.before);
+        let _ = tcsetattr(&self.input, OptionalActions::Now, &self.before);
     }
 }
