@@ -8,8 +8,8 @@ export interface Target {
   readonly transport: Transport;
   /** `/v1/sandboxes/ID`. */
   readonly path: string;
-  /** None: none. */
-  readonly sessionId: string | undefined;
+  /** None: the default session; null: a fresh shell. */
+  readonly sessionId: string | null | undefined;
 }
 
 /** Runs a command to its end. */
@@ -60,10 +60,10 @@ async function streamed(target: Target, command: string, options: ExecOptions): 
     } else if (event.type === 'complete') {
       const exitCode = event.exitCode ?? -1;
       const duration = event.duration ?? Date.now() - started.getTime();
-      const session = target.sessionId === undefined ? {} : { sessionId: target.sessionId };
+      const session = typeof target.sessionId === 'string' ? { sessionId: target.sessionId } : {};
       return { success: exitCode === 0, exitCode, ...output, ...about, duration, ...session };
     } else if (event.type === 'error') {
-      throw localError('COMMAND_EXECUTION_ERROR', event.error ?? 'the command failed', 500);
+      throw localError(event.code ?? 'COMMAND_EXECUTION_ERROR', event.error ?? 'the command failed', 500);
     }
   }
   throw localError('CONNECTION_ERROR', 'the connection broke while the command ran', 0);
@@ -73,7 +73,7 @@ function request(
   command: string,
   options: BaseExecOptions,
   args: readonly string[] | undefined,
-  sessionId: string | undefined,
+  sessionId: string | null | undefined,
 ): Record<string, unknown> {
   const { cwd, timeout, encoding } = options;
   return { command, args, cwd, timeout, encoding, sessionId, env: variables(options.env) };

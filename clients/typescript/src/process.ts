@@ -1,4 +1,5 @@
 import { parseSSEStream } from './events.js';
+import { localError } from './errors.js';
 import type { Transport } from './transport.js';
 import type { LogEvent, Process, ProcessOptions, ProcessStatus, WaitForPortOptions } from './types.js';
 
@@ -57,32 +58,53 @@ export class ProcessHandle implements Process {
     return { stdout, stderr };
   }
 
-  /** The server looks for text; regular expressions are matched here, line by line. */
   async waitForLog(pattern: string | RegExp, timeout?: number): Promise<{ line: string; match?: RegExpMatchArray }> {
-    const json =
-      typeof pattern === 'string' ? { text: pattern, timeout } : { pattern: pattern.source, flags: pattern.flags, timeout };
-    const call = { method: 'POST', path: `${this.path}/wait-for-log`, json } as const;
-    const { line } = await this.transport.json<{ line: string }>(call);
-    if (typeof pattern === 'string') return { line };
-    const match = line.match(new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')));
-    return match === null ? { line } : { line, match };
+    if (typeof pattern === 'string') {
+      return this.transport.json({ method: 'POST', path: `${this.path}/wait-for-log`, json: { text: pattern, timeout } });
+    }
+    // Regular expressions are JavaScript's: they are matched here.
+    const once = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
+    const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
+    const about = { processId: this.id, command: this.command, condition: String(pattern) };
+    try {
+      for await (const line of this.lines(limit)) {
+        const match = line.match(once);
+        if (match !== null) return { line, match };
+      }
+    } catch (error) {
+      if (!limit?.aborted) throw error;
+      const message = `Process did not become ready within ${timeout}ms. Waiting for: ${pattern}`;
+      throw localError('PROCESS_READY_TIMEOUT', message, 408, { ...about, timeout });
+    }
+    const message = `Process exited before becoming ready. Waiting for: ${pattern}`;
+    throw localError('PROCESS_EXITED_BEFORE_READY', message, 500, about);
   }
 
   async waitForPort(port: number, options: WaitForPortOptions = {}): Promise<void> {
-    const { status, ...rest } = options;
-    const range = typeof status === 'number' ? { min: status, max: status } : status;
-    const json = { port, ...rest, statusMin: range?.min, statusMax: range?.max };
-    await this.transport.json({ method: 'POST', path: `${this.path}/wait-for-port`, json });
+    await this.transport.json({ method: 'POST', path: `${this.path}/wait-for-port`, json: { port, ...options } });
   }
 
   async waitForExit(timeout?: number): Promise<{ exitCode: number }> {
     return this.transport.json({ method: 'POST', path: `${this.path}/wait-for-exit`, json: { timeout } });
   }
 
+  /** Lines of both streams, as they end; what is left at the end is a line, too. */
+  private async *lines(signal: AbortSignal | undefined): AsyncGenerator<string> {
+    const rest = { stdout: '', stderr: '' };
+    const stream = await this.transport.stream({ method: 'GET', path: `${this.path}/stream`, signal });
+    for await (const event of parseSSEStream<LogEvent>(stream, signal)) {
+      if (event.type !== 'stdout' && event.type !== 'stderr') break;
+      const lines = (rest[event.type] + event.data).split(/\r?\n/);
+      rest[event.type] = lines.pop() ?? '';
+      yield* lines;
+    }
+    for (const line of Object.values(rest)) if (line !== '') yield line;
+  }
+
   /** @internal Calls back until it has ended. */
   async follow(callbacks: Pick<ProcessOptions, 'onOutput' | 'onExit' | 'onError'>): Promise<void> {
     try {
-      const stream = await this.transport.stream({ method: 'GET', path: `${this.path}/logs/stream` });
+      const stream = await this.transport.stream({ method: 'GET', path: `${this.path}/stream` });
       for await (const event of parseSSEStream<LogEvent>(stream)) {
         if (event.type === 'stdout' || event.type === 'stderr') callbacks.onOutput?.(event.type, event.data);
         else if (event.type === 'exit') callbacks.onExit?.(event.exitCode ?? null);

@@ -40,7 +40,7 @@ export class Sandbox extends Scope {
   constructor(place: Place, id: string, options: SandboxOptions = {}) {
     const name = checkedId(options.normalizeId ? id.toLowerCase() : id);
     const transport = new Transport(findServer(place), () => this.configure());
-    super(transport, `/v1/sandboxes/${encodeURIComponent(name)}`, undefined);
+    super(transport, `/v1/sandboxes/${encodeURIComponent(name)}`, options.enableDefaultSession === false ? null : undefined);
     this.id = name;
     this.options = options;
   }

@@ -13,7 +13,8 @@ export abstract class Scope {
   protected constructor(
     /** @internal */ protected readonly transport: Transport,
     /** @internal `/v1/sandboxes/ID`. */ protected readonly path: string,
-    /** @internal None: none. */ protected readonly sessionId: string | undefined,
+    /** @internal None: the default session; null: a fresh shell for each command. */
+    protected readonly sessionId: string | null | undefined,
   ) {}
 
   /**
@@ -36,7 +37,7 @@ export abstract class Scope {
 
   /** Sets variables of the session; undefined or null unsets. */
   async setEnvVars(envVars: types.Variables): Promise<void> {
-    const json = { env: commands.variables(envVars), sessionId: this.sessionId };
+    const json = { env: commands.variables(envVars), sessionId: this.sessionId ?? undefined };
     await this.transport.json({ method: 'POST', path: `${this.path}/env`, json, idempotent: true });
   }
 
@@ -197,13 +198,13 @@ export abstract class Scope {
   /** Ends all processes; how many there were. */
   async killAllProcesses(): Promise<number> {
     const call = { method: 'DELETE', path: `${this.path}/processes` } as const;
-    return (await this.transport.json<{ killed: number }>(call)).killed;
+    return (await this.transport.json<{ count: number }>(call)).count;
   }
 
   /** Forgets processes that have ended; how many there were. */
   async cleanupCompletedProcesses(): Promise<number> {
     const call = { method: 'POST', path: `${this.path}/processes/cleanup` } as const;
-    return (await this.transport.json<{ cleaned: number }>(call)).cleaned;
+    return (await this.transport.json<{ count: number }>(call)).count;
   }
 
   /** What a process wrote, as far as it is kept. */
@@ -213,7 +214,7 @@ export abstract class Scope {
 
   /** What a process wrote and writes: `parseSSEStream<LogEvent>(stream)`. */
   streamProcessLogs(id: string, options: { signal?: AbortSignal } = {}): Promise<ReadableStream<Uint8Array>> {
-    const path = `${this.processPath(id)}/logs/stream`;
+    const path = `${this.processPath(id)}/stream`;
     return this.transport.stream({ method: 'GET', path, signal: options.signal });
   }
 
@@ -229,8 +230,8 @@ export abstract class Scope {
     return { transport: this.transport, path: this.path, sessionId: this.sessionId };
   }
 
-  private at(path: string): Record<string, string | undefined> {
-    return { path, session: this.sessionId };
+  private at(path: string): Record<string, string> {
+    return { path };
   }
 }
 

@@ -75,6 +75,8 @@ export interface ExecEvent {
   duration?: number;
   /** Why it was cut off (`error`). */
   error?: string;
+  /** The same for programs, such as `SESSION_TERMINATED` (`error`). */
+  code?: string;
 }
 
 /** How `readFile` gives contents. */
@@ -337,7 +339,7 @@ export type ProcessStatus = 'starting' | 'running' | 'completed' | 'failed' | 'k
 export interface ProcessOptions extends BaseExecOptions {
   /** Default: chosen by the server. */
   processId?: string;
-  /** Forget it when it has ended. Default true. */
+  /** Forget it a minute after its end. */
   autoCleanup?: boolean;
   onStart?: (process: Process) => void;
   onOutput?: (stream: 'stdout' | 'stderr', data: string) => void;
