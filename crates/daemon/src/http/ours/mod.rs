@@ -131,8 +131,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Listed {
         let [path, recursive, include_hidden] = query(parts, ["path", "recursive", "includeHidden"])?;
         Ok(Self {
             path: required(path)?,
-            recursive: flag("recursive", recursive)?,
-            include_hidden: flag("includeHidden", include_hidden)?,
+            recursive: flag("recursive", recursive.as_deref())?,
+            include_hidden: flag("includeHidden", include_hidden.as_deref())?,
         })
     }
 }
@@ -156,8 +156,8 @@ fn required(path: Option<String>) -> Result<String> {
     path.ok_or_else(|| refused("missing query parameter `path`".to_owned()))
 }
 
-fn flag(name: &str, value: Option<String>) -> Result<bool> {
-    match value.as_deref() {
+fn flag(name: &str, value: Option<&str>) -> Result<bool> {
+    match value {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(refused(format!("query parameter `{name}` must be true or false"))),
