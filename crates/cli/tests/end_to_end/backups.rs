@@ -86,7 +86,11 @@ fn a_checkpoint_of_a_restored_directory_sends_the_change_and_is_complete() {
 #[test]
 fn a_sandbox_goes_on_after_its_backup_whatever_it_does() {
     let service = Service::start();
-    service.shell("demo", "cd /workspace && date +%N >tick && setsid sh -c 'while true; do date +%N >tick; done' >/dev/null 2>&1 </dev/null &");
+    let ticker = "n=0; while :; do n=$((n+1)); echo $n >next; mv next tick; sleep 0.01; done";
+    service.shell(
+        "demo",
+        &format!("cd /workspace && echo 0 >tick && (setsid sh -c '{ticker}' >/dev/null 2>&1 &)"),
+    );
     let backup = service.json(&["backup", "create", "--sandbox", "demo", "/workspace"]);
     let info = service.json(&["backup", "show", id(&backup)]);
     assert!(info["consistency"] == "frozen" || info["consistency"] == "fuzzy", "{info}");

@@ -81,7 +81,9 @@ fn an_open_file_of_a_restored_directory_survives_its_worker() {
 fn what_is_acknowledged_survives_the_worker() {
     let service = Service::start();
     service.ok(&["sandbox", "mount", "demo", "bucket", "/data", "--create"]);
-    let writer = "mkdir /data/n; for i in $(seq 200); do echo $i >/data/n/$i && echo $i >>/tmp/acknowledged; done; touch /tmp/done";
+    // Not by the shell's own `>`: it does not look at what close() says.
+    let writer = "mkdir /data/n; for i in $(seq 200); do \
+                  echo $i | dd of=/data/n/$i conv=fsync status=none && echo $i >>/tmp/acknowledged; done; touch /tmp/done";
     service.shell("demo", &format!("(setsid sh -c '{writer}' >/dev/null 2>&1 &)"));
     let is_done = |service: &Service| {
         service.run(&["sandbox", "exec", "demo", "--", "test", "-e", "/tmp/done"]).status.success()
