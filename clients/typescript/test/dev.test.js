@@ -9,7 +9,7 @@ import { COMMAND, EXAMPLES, dev, makeProject } from './project.js';
 
 test('the tutorial runs as it is printed', async (t) => {
   const directory = await makeProject(t, (directory) => cp(join(EXAMPLES, 'tutorial'), directory, { recursive: true }));
-  const { url } = await dev(t, directory);
+  const { url } = await dev(directory);
   const call = async (method, path) => {
     const response = await fetch(url + path, { method });
     return [response.status, await response.json()];
@@ -83,7 +83,7 @@ test('bindings of a project are the buckets that its sandboxes mount', async (t)
     await mkdir(join(directory, 'src'));
     await writeFile(join(directory, 'src', 'index.ts'), WORKER);
   });
-  const { url, until } = await dev(t, directory);
+  const { url, until } = await dev(directory);
   const answer = await (await fetch(url)).text();
   assert.deepEqual(JSON.parse(answer), {
     word: 'from the file',

@@ -13,7 +13,7 @@ async function example(t, name, { args = [], secrets = [] } = {}) {
   const lines = secrets.map((prefix) => `${prefix}ACCESS_KEY_ID=${KEYS.id}\n${prefix}SECRET_ACCESS_KEY=${KEYS.secret}\n`);
   await writeFile(join(directory, '.dev.vars'), lines.join(''));
   const env = { SANDKEEP_S3_ACCESS_KEY_ID: KEYS.id, SANDKEEP_S3_SECRET_ACCESS_KEY: KEYS.secret };
-  const { url } = await dev(t, directory, { args, env });
+  const { url } = await dev(directory, { args, env });
   const names = (await (await fetch(`${url}/none`)).json()).samples;
   const left = new Set(names);
   return {

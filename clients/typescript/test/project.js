@@ -12,17 +12,23 @@ export const COMMAND = fileURLToPath(new URL('../dist/dev.js', import.meta.url))
 export const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url));
 const MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
 
-/** A project, with what npm would have installed there; removed when the test ends. */
+/** Ends what runs in a project. */
+const stops = new Map();
+
+/** A project, with what npm would have installed there; ended and removed when the test ends. */
 export async function makeProject(t, fill) {
   const directory = await mkdtemp(join(tmpdir(), 'sandkeep-dev-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  t.after(async () => {
+    await stops.get(directory)?.();
+    await rm(directory, { recursive: true, force: true });
+  });
   await fill(directory);
   await symlink(MODULES, join(directory, 'node_modules'));
   return directory;
 }
 
-/** Runs a project until the test ends; its address, and a way to wait for what it prints. */
-export async function dev(t, directory, { args = [], env = {} } = {}) {
+/** Runs a project until its test ends; its address, and a way to wait for what it prints. */
+export async function dev(directory, { args = [], env = {} } = {}) {
   const child = spawn(process.execPath, [COMMAND, 'dev', '--port', '0', ...args], {
     cwd: directory,
     env: { PATH: process.env.PATH, SANDKEEP_BIN: PROGRAM, ...env },
@@ -32,7 +38,7 @@ export async function dev(t, directory, { args = [], env = {} } = {}) {
   child.stdout.on('data', (bytes) => (output += bytes));
   child.stderr.on('data', (bytes) => (output += bytes));
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  t.after(async () => {
+  stops.set(directory, async () => {
     child.kill('SIGINT');
     assert.equal(await ended, 0, output);
   });
