@@ -29,69 +29,101 @@ export interface Events {
 
 /** Builds and runs a project's Worker. */
 export async function runWorker(project: Project, server: Server, port: number, events: Events): Promise<Running> {
-  const { Miniflare, Log, LogLevel, supportedCompatibilityDate } = await tool<typeof Mini>('miniflare', project);
+  const miniflare = await tool<typeof Mini>('miniflare', project);
   const esbuild = await tool<typeof Esbuild>('esbuild', project);
-  if (project.compatibilityDate > supportedCompatibilityDate) {
-    const { compatibilityDate: wanted } = project;
-    events.warned(`compatibility date ${wanted}: the newest of this workerd, ${supportedCompatibilityDate}, is used`);
-    project = { ...project, compatibilityDate: supportedCompatibilityDate };
-  }
-  let worker: Mini.Miniflare | undefined;
-  const options = (script: string): Mini.MiniflareOptions => ({
-    host: '127.0.0.1',
-    port,
-    log: new Log(LogLevel.WARN),
-    cf: false,
-    kvPersist: join(project.directory, '.sandkeep', 'kv'),
-    durableObjectsPersist: join(project.directory, '.sandkeep', 'objects'),
-    workers: [mainWorker(project, server, script), ...project.buckets.map((bucket) => bucketWorker(bucket, project, server))],
+  const worker = new ReloadedWorker(miniflare, supported(project, miniflare, events), server, port, events);
+  const context = await esbuild.context({
+    ...buildOptions(project),
+    plugins: [{ name: 'run', setup: (build) => build.onEnd((result) => worker.reload(result)) }],
   });
-  let started: (() => void) | undefined;
-  let refused: ((error: unknown) => void) | undefined;
-  const first = new Promise<void>((resolve, reject) => ([started, refused] = [resolve, reject]));
-  const run = async (result: Esbuild.BuildResult) => {
+  const stop = async () => {
+    await context.dispose();
+    await worker.stop();
+  };
+  try {
+    await context.watch();
+    return { url: await worker.started, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** With a compatibility date that this workerd knows. */
+function supported(project: Project, { supportedCompatibilityDate: newest }: typeof Mini, events: Events): Project {
+  if (project.compatibilityDate <= newest) return project;
+  events.warned(`compatibility date ${project.compatibilityDate}: the newest of this workerd, ${newest}, is used`);
+  return { ...project, compatibilityDate: newest };
+}
+
+/** The Worker of the last build that could be run. */
+class ReloadedWorker {
+  /** Its address, once it runs; refused if the first build cannot be run. */
+  readonly started: Promise<string>;
+  private resolve!: (url: string) => void;
+  private reject!: (error: unknown) => void;
+  private worker: Mini.Miniflare | undefined;
+  private hasStarted = false;
+
+  constructor(
+    private readonly miniflare: typeof Mini,
+    private readonly project: Project,
+    private readonly server: Server,
+    private readonly port: number,
+    private readonly events: Events,
+  ) {
+    this.started = new Promise((resolve, reject) => ([this.resolve, this.reject] = [resolve, reject]));
+  }
+
+  /** Runs what was built. */
+  async reload(result: Esbuild.BuildResult): Promise<void> {
     const script = result.outputFiles?.[0]?.text;
     if (result.errors.length > 0 || script === undefined) {
-      events.warned(`${project.main} does not build; waiting for a change`);
-      refused?.(new UserError(`${project.main} does not build`));
+      this.events.warned(`${this.project.main} does not build; waiting for a change`);
+      this.reject(new UserError(`${this.project.main} does not build`));
       return;
     }
     try {
-      if (worker === undefined) {
-        const signals = ['SIGINT', 'SIGTERM'] as const;
-        const ours = signals.map((signal) => process.listeners(signal));
-        worker = new Miniflare(options(script));
-        // It would end the process at once, before the server has ended.
-        signals.forEach((signal, index) => {
-          process.removeAllListeners(signal);
-          for (const listener of ours[index] ?? []) process.on(signal, listener);
-        });
-      } else {
-        await worker.setOptions(options(script));
-      }
-      await worker.ready;
-      if (started === undefined) events.reloaded();
-      started?.();
-      started = refused = undefined;
+      if (this.worker === undefined) this.worker = this.make(script);
+      else await this.worker.setOptions(this.options(script));
+      const { port } = await this.worker.ready;
+      if (this.hasStarted) this.events.reloaded();
+      this.hasStarted = true;
+      this.resolve(`http://127.0.0.1:${port}`);
     } catch (error) {
-      events.warned(`the Worker does not start: ${(error as Error).message}`);
-      refused?.(error);
+      this.events.warned(`the Worker does not start: ${(error as Error).message}`);
+      this.reject(error);
     }
-  };
-  const context = await esbuild.context({
-    ...buildOptions(project),
-    plugins: [{ name: 'run', setup: (build) => build.onEnd(run) }],
-  });
-  await context.watch();
-  const stop = async () => {
-    await context.dispose();
-    await worker?.dispose();
-  };
-  await first.catch(async (error: unknown) => {
-    await stop();
-    throw error;
-  });
-  return { url: `http://127.0.0.1:${(await worker!.ready).port}`, stop };
+  }
+
+  async stop(): Promise<void> {
+    await this.worker?.dispose();
+  }
+
+  /** Miniflare would end the process at a signal, before the server has ended: only our listeners stay. */
+  private make(script: string): Mini.Miniflare {
+    const ours = (['SIGINT', 'SIGTERM'] as const).map((signal) => [signal, process.listeners(signal)] as const);
+    const worker = new this.miniflare.Miniflare(this.options(script));
+    for (const [signal, listeners] of ours) {
+      process.removeAllListeners(signal);
+      for (const listener of listeners) process.on(signal, listener);
+    }
+    return worker;
+  }
+
+  private options(script: string): Mini.MiniflareOptions {
+    const { project, server } = this;
+    const { Log, LogLevel } = this.miniflare;
+    return {
+      host: '127.0.0.1',
+      port: this.port,
+      log: new Log(LogLevel.WARN),
+      cf: false,
+      kvPersist: join(project.directory, '.sandkeep', 'kv'),
+      durableObjectsPersist: join(project.directory, '.sandkeep', 'objects'),
+      workers: [mainWorker(project, server, script), ...project.buckets.map((bucket) => bucketWorker(bucket, project, server))],
+    };
+  }
 }
 
 function buildOptions(project: Project): Esbuild.BuildOptions {

@@ -111,39 +111,34 @@ export class InvalidBackupConfigError extends SandboxError<{ reason?: string }> 
   }
 }
 
-/** The backup was not made; nothing is left of it. */
-export class BackupCreateError extends SandboxError<{ dir?: string; backupId?: string }> {
-  protected static override readonly className = 'BackupCreateError';
+/** Something about a backup failed; the subclasses say what. */
+export class BackupError extends SandboxError<{ dir?: string; backupId?: string; expiredAt?: string }> {
+  protected static override readonly className: string = 'BackupError';
 
   /** The directory. */
   get dir(): string | undefined {
     return this.context.dir;
   }
 
-  /** The id that it would have had. */
+  /** Which backup. */
   get backupId(): string | undefined {
     return this.context.backupId;
   }
+}
+
+/** The backup was not made; nothing is left of it. */
+export class BackupCreateError extends BackupError {
+  protected static override readonly className = 'BackupCreateError';
 }
 
 /** No such backup. */
-export class BackupNotFoundError extends SandboxError<{ backupId?: string }> {
+export class BackupNotFoundError extends BackupError {
   protected static override readonly className = 'BackupNotFoundError';
-
-  /** Which. */
-  get backupId(): string | undefined {
-    return this.context.backupId;
-  }
 }
 
 /** The backup's time to live has elapsed. */
-export class BackupExpiredError extends SandboxError<{ backupId?: string; expiredAt?: string }> {
+export class BackupExpiredError extends BackupError {
   protected static override readonly className = 'BackupExpiredError';
-
-  /** Which. */
-  get backupId(): string | undefined {
-    return this.context.backupId;
-  }
 
   /** When, ISO 8601. */
   get expiredAt(): string | undefined {
@@ -152,18 +147,8 @@ export class BackupExpiredError extends SandboxError<{ backupId?: string; expire
 }
 
 /** The backup was not restored; the directory is as it was. */
-export class BackupRestoreError extends SandboxError<{ dir?: string; backupId?: string }> {
+export class BackupRestoreError extends BackupError {
   protected static override readonly className = 'BackupRestoreError';
-
-  /** The directory. */
-  get dir(): string | undefined {
-    return this.context.dir;
-  }
-
-  /** Which. */
-  get backupId(): string | undefined {
-    return this.context.backupId;
-  }
 }
 
 /** A file operation failed. */

@@ -1,6 +1,7 @@
 export { type Place, type ServerOptions, useEnvironment } from './configuration.js';
 export {
   BackupCreateError,
+  BackupError,
   BackupExpiredError,
   BackupNotFoundError,
   BackupRestoreError,

@@ -94,8 +94,9 @@ export class Transport {
 /** Only what cannot have been done, or may be done twice. */
 function mayRetry(call: Call, error: SandboxError): boolean {
   if (call.body instanceof ReadableStream) return false;
-  if (error.code === 'CONTAINER_UNAVAILABLE' || error.httpStatus === 503 || error.httpStatus === 429) return true;
-  const isTransient = error.code === 'CONNECTION_ERROR' || error.httpStatus === 502 || error.httpStatus === 504;
+  // Said by the server itself, before it has begun; the same status from something between may come after.
+  if (error.code === 'CONTAINER_UNAVAILABLE') return true;
+  const isTransient = error.code === 'CONNECTION_ERROR' || [429, 502, 503, 504].includes(error.httpStatus);
   return isTransient && (call.idempotent ?? call.method === 'GET');
 }
 

@@ -308,7 +308,8 @@ export interface SessionDeleteResult {
 export interface SandboxOptions {
   /** Lower-case the id. */
   normalizeId?: boolean;
-  /** Seconds, or "30s", "3m", "1h", of idleness until the sandbox sleeps and loses its disk. */
+  /** Seconds, or "30s", "3m", "1h", of idleness until the sandbox sleeps and loses its disk. Servers refuse it as long as
+   * sandboxes do not sleep (`NOT_SUPPORTED`). */
   sleepAfter?: number | string;
   /** Never sleep. */
   keepAlive?: boolean;

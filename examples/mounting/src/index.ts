@@ -222,7 +222,7 @@ df.describe().to_csv('/data/summary.csv')
 
   // "R2 binding not found error"
   async unbound(sandbox) {
-    await sandbox.mountBucket('my-r2-bucket'.toUpperCase().replaceAll('-', '_'), '/data');
+    await sandbox.mountBucket('MY_R2_BUCKET', '/data');
   },
 
   // "Slow file access"
